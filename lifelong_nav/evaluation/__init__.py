@@ -1,0 +1,1 @@
+"""Metrics, benchmarks and reports. Benchmarks print a table and write `targets` as JSON."""

@@ -1,0 +1,1 @@
+"""The simulated building: PyBullet physics, people, sensors, rendering. No ROS here."""

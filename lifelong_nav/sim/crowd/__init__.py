@@ -1,0 +1,1 @@
+"""People who walk: social force, ORCA and replayed tracks behind one protocol (`state.Crowd`)."""
