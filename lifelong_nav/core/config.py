@@ -76,7 +76,7 @@ def specs(cls: type) -> tuple[ParamSpec, ...]:
     hints = typing.get_type_hints(cls)
     out = []
     for f in dataclasses.fields(cls):
-        default = f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc, operator]
+        default = f.default if f.default is not MISSING else f.default_factory()  # type: ignore[operator]
         m = f.metadata
         if "doc" not in m:
             raise TypeError(f"{cls.__name__}.{f.name} is not declared with param()")
