@@ -1,4 +1,4 @@
-"""Shared fixtures. ROS is fenced in before rclpy is imported: own domain, this machine only, checked fields."""
+"""Shared fixtures. ROS is fenced in before rclpy is imported: own domain, this machine only."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def data_folder() -> Path:
 
 @pytest.fixture
 def ros():
-    """An initialised rclpy context of its own; nodes must be destroyed by the test (see ros_support.Bench)."""
+    """An initialised rclpy context; nodes are destroyed by the test (see ros_support.Bench)."""
     import rclpy
 
     rclpy.init(args=[])

@@ -5,9 +5,9 @@ A node of the stack is a subclass that fills in four hooks and nothing else:
     class Gate(StackNode):
         NAME, CONFIG = "gate", GateConfig
 
-        def setup(self) -> None: ...      # configure: build the component, create publishers and subscriptions
+        def setup(self) -> None: ...      # configure: build, offer, listen, every
         def start(self) -> None: ...      # activate: begin to act (timers run only while active)
-        def stop(self) -> None: ...       # deactivate or shutdown: come to rest first (zero velocity), then return
+        def stop(self) -> None: ...       # deactivate, shutdown: come to rest (zero velocity)
         def retune(self) -> None: ...     # self.config has changed while running
 
 Callbacks given to `listen` and `every` run only while the node is active. An error in one never ends
@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifelong_nav_interfaces.msg import Heartbeat
-from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -46,6 +46,8 @@ class StackNode(LifecycleNode):
 
     NAME: ClassVar[str]
     CONFIG: ClassVar[type]
+    SELF_START: ClassVar[bool] = False
+    """True for nodes that nobody supervises: they configure and activate themselves."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(kwargs.pop("node_name", self.NAME), **kwargs)
@@ -122,9 +124,13 @@ class StackNode(LifecycleNode):
         )
         self._resources.append(lambda: self.destroy_subscription(subscription))
 
-    def every(self, period: float, callback: Callable[[], None]) -> None:
-        """Call back each `period` [s] of ROS time while active."""
-        timer = self.create_timer(period, lambda: self._guard("timer", callback) if self.active else None)
+    def every(self, period: float, callback: Callable[[], None], wall: bool = False) -> None:
+        """Call back each `period` [s] of ROS time (`wall`: of the monotonic clock) while active."""
+        timer = self.create_timer(
+            period,
+            lambda: self._guard("timer", callback) if self.active else None,
+            clock=Clock(clock_type=ClockType.STEADY_TIME) if wall else None,
+        )
         self._resources.append(lambda: self.destroy_timer(timer))
 
     def on_cleanup_do(self, release: Callable[[], Any]) -> None:

@@ -33,7 +33,8 @@ def descriptor(spec: cfg.ParamSpec) -> ParameterDescriptor:
         name=spec.name,
         type=_TYPES[spec.kind].value,
         description=spec.doc + unit + choices,
-        dynamic_typing=spec.kind is float,  # so that `speed: 1` in YAML is accepted for 1.0
+        # `speed: 1` in YAML must do for 1.0, and an empty list has no type; `check` guards the type instead
+        dynamic_typing=spec.kind not in (bool, int, str),
     )
     low, high = spec.low, spec.high
     if spec.kind is float and (low is not None or high is not None):

@@ -6,16 +6,24 @@ Signals are ours, not rclpy's, because rclpy's handler closes the context before
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import rclpy
+import rclpy.exceptions
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+
+from lifelong_nav.core.errors import LifelongNavError
+from lifelong_nav.stack import ALL_NODES
 
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # wheels: no setup.bash was sourced
 
@@ -45,6 +53,9 @@ def spin(nodes: Sequence[Any], until: Any = None) -> None:
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
+        if getattr(node, "SELF_START", False):
+            node.trigger_configure()
+            node.trigger_activate()
     try:
         while not stop.asked and rclpy.ok() and not (until is not None and until()):
             executor.spin_once(timeout_sec=_POLL)
@@ -58,11 +69,61 @@ def spin(nodes: Sequence[Any], until: Any = None) -> None:
         executor.shutdown()
 
 
-def main(node_class: Any, args: Sequence[str] | None = None) -> int:
+def load(target: str) -> Any:
+    """The node class that `module:Class` names."""
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def run(node_class: Any, args: Sequence[str] | None = None) -> int:
     """Run one node class as a process; the exit code is 0 after an orderly stop."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        spin([node_class()])
+        return _guarded([node_class])
     finally:
         rclpy.try_shutdown()
+
+
+def run_composed(programs: Sequence[tuple[str, Sequence[str]]]) -> int:
+    """Run several nodes in one process and thread: (target, ROS arguments) each."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        return _guarded([partial(_construct, t, a) for t, a in programs])
+    finally:
+        rclpy.try_shutdown()
+
+
+def _construct(target: str, arguments: Sequence[str]) -> Any:
+    return load(target)(cli_args=list(arguments), use_global_arguments=False)
+
+
+def _guarded(makers: Sequence[Callable[[], Any]]) -> int:
+    try:
+        spin([make() for make in makers])
+    except LifelongNavError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (rclpy.exceptions.ParameterException, rclpy.exceptions.InvalidParameterValueException) as error:
+        print(f"error: {error} Mend the parameter file or the override.", file=sys.stderr)
+        return 2
     return 0
+
+
+def program() -> int:
+    """Entry point of all installed node programs: `lifelong_nav_gate` runs the node `gate`."""
+    name = Path(sys.argv[0]).name.removeprefix("lifelong_nav_")
+    return run(load(ALL_NODES[name].target), sys.argv)
+
+
+def module_main() -> int:
+    """`python -m lifelong_nav.nodes.run TARGET ARGS...`, or `--composed FILE` with a JSON list of both."""
+    if len(sys.argv) == 3 and sys.argv[1] == "--composed":
+        return run_composed(json.loads(Path(sys.argv[2]).read_text()))
+    if len(sys.argv) < 2:
+        print("usage: python -m lifelong_nav.nodes.run module:Class [--ros-args ...]", file=sys.stderr)
+        return 2
+    return run(load(sys.argv[1]), sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(module_main())

@@ -1,0 +1,165 @@
+"""The pip-only launcher: the same nodes as the launch files, as plain child processes.
+
+Used by `lifelong-nav up | sim | replay` where `ros2 launch` is not installed. Children die with the
+launcher (also when it is killed), are respawned when they crash, and are stopped in reverse order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lifelong_nav.core.errors import SimError
+from lifelong_nav.stack import NodeSpec, Options, nodes_for, overrides_document, ros_arguments
+
+_PR_SET_PDEATHSIG = 1
+_RESPAWN_PAUSE = 1.0
+_MAX_RESPAWNS = 5
+
+
+@dataclass
+class _Child:
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes]
+    started: float
+    respawns: int = 0
+
+
+@dataclass
+class Launcher:
+    """Runs the nodes of a profile until `stop`.
+
+    Args:
+        options: what to run, see `stack.Options`.
+        composed: all nodes in one process and thread instead of a process each.
+        environment: variables on top of this process's own.
+        log_folder: where each node's output goes; None: to this terminal.
+    """
+
+    options: Options
+    composed: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="lifelong_nav_"))
+        self._children: list[_Child] = []
+        self._closed = False
+
+    def __enter__(self) -> Launcher:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start every process; the supervisor among them brings the nodes up."""
+        specs = nodes_for(self.options)
+        programs = [(spec.target, self._arguments(spec)) for spec in specs]
+        if self.composed:
+            document = self._folder / "composed.json"
+            document.write_text(json.dumps(programs))
+            self._spawn("stack", ["--composed", str(document)])
+            return
+        for spec, (target, arguments) in zip(specs, programs, strict=True):
+            self._spawn(spec.name, [target, *arguments])
+
+    def poll(self) -> None:
+        """Respawn what crashed; call it often.
+
+        Raises:
+            SimError: a process cannot be kept alive.
+        """
+        for child in self._children:
+            code = child.process.poll()
+            if code is None:
+                continue
+            if self.options.respawn and code == 0:
+                code = -signal.SIGTERM  # somebody stopped it from outside: bring it back as well
+            lived = time.monotonic() - child.started
+            child.respawns = 0 if lived > 60.0 else child.respawns + 1
+            if not self.options.respawn or child.respawns > _MAX_RESPAWNS:
+                raise SimError(
+                    f"The process of '{child.name}' ended with code {code}"
+                    + (f" {child.respawns} times in a row." if self.options.respawn else "."),
+                    f"Read its output{self._hint(child.name)}.",
+                )
+            if lived > _RESPAWN_PAUSE:
+                print(f"'{child.name}' ended with code {code}: starting it again", file=sys.stderr)
+                child.process = self._popen(child.name, child.command)
+                child.started = time.monotonic()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name."""
+        return {c.name: c.process.pid for c in self._children}
+
+    def stop(self, patience: float = 8.0) -> dict[str, int]:
+        """Interrupt everything, last started first; kill what does not go. Returns exit codes."""
+        if self._closed:
+            return {}
+        self._closed = True
+        codes: dict[str, int] = {}
+        for child in reversed(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + patience
+        for child in reversed(self._children):
+            try:
+                codes[child.name] = child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                codes[child.name] = child.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return codes
+
+    def _arguments(self, spec: NodeSpec) -> list[str]:
+        file = self._folder / f"{spec.name}.yaml"
+        file.write_text(yaml.safe_dump(overrides_document(spec, self.options)))
+        return ros_arguments(spec, self.options, file)
+
+    def _spawn(self, name: str, arguments: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "lifelong_nav.nodes.run", *arguments]
+        child = _Child(name, command, self._popen(name, command), time.monotonic())
+        self._children.append(child)
+
+    def _popen(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environment}
+        # numpy's thread pools fight each other over two cores; the arrays here are small
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            environment.setdefault(variable, "1")
+        output = None
+        if self.log_folder is not None:
+            self.log_folder.mkdir(parents=True, exist_ok=True)
+            output = (self.log_folder / f"{name}.log").open("ab")
+        try:
+            return subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
+                command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None,
+                stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        finally:
+            if output is not None:
+                output.close()
+
+    def _hint(self, name: str) -> str:
+        return f" in {self.log_folder / f'{name}.log'}" if self.log_folder is not None else " above"
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(None).prctl(
+            _PR_SET_PDEATHSIG, signal.SIGTERM
+        )  # a node ends in order, zero velocity first
