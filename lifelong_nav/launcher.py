@@ -163,3 +163,23 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(
             _PR_SET_PDEATHSIG, signal.SIGTERM
         )  # a node ends in order, zero velocity first
+
+
+def run_until_interrupted(launcher: Launcher) -> int:
+    """Run until Ctrl-C or SIGTERM; 0 when every process ended in order."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+    try:
+        launcher.start()
+        while not asked:
+            launcher.poll()
+            time.sleep(0.1)
+    finally:
+        codes = launcher.stop()
+    return 0 if all(code == 0 for code in codes.values()) else 1

@@ -1,0 +1,28 @@
+"""The stack around the simulated robot.
+
+ros2 launch lifelong_nav sim.launch.py scenario:=office_day seed:=3
+"""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+from launch import LaunchDescription
+from lifelong_nav.launch_actions import actions, declare, read
+
+ARGUMENTS = {
+    "scenario": ("office_day", "Name of a file in sim/scenarios, or a path to one."),
+    "seed": ("0", "Seed of building, people and sensor noise."),
+    "mode": ("realtime", "realtime, fast (as fast as the stack keeps up) or lockstep."),
+}
+
+
+def generate_launch_description():
+    def bring_up(context):
+        text = context.launch_configurations
+        sim = {"scenario": text["scenario"], "seed": int(text["seed"]), "mode": text["mode"]}
+        return actions(read(context, "sim", {"sim": sim}))
+
+    described = [
+        DeclareLaunchArgument(name, default_value=default, description=doc)
+        for name, (default, doc) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declare(use_sim_time="true"), *described, OpaqueFunction(function=bring_up)])

@@ -1,0 +1,203 @@
+"""`lifelong-nav`: one program, one verb each. Modules behind a verb are imported only when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lifelong_nav import __version__
+from lifelong_nav.core.errors import ConfigError, LifelongNavError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn our own errors into one line and an exit code."""
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # wheels: no setup.bash was sourced
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.verb is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(arguments.run(arguments) or 0)
+    except LifelongNavError as error:
+        print(f"lifelong-nav: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lifelong-nav", description=__doc__.split("\n")[0])
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for add in (_add_sim, _add_up, _add_replay, _add_record, _add_bench, _add_doctor, _add_docs):
+        add(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, run: Any, help_: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_, description=help_)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_sim(verbs: Any) -> None:
+    p = _verb(verbs, "sim", _sim, "Run the simulated robot through its errands; report at the end.")
+    p.add_argument("scenario", nargs="?", default="office_day", help="name in sim/scenarios, or a file")
+    p.add_argument("--list", action="store_true", help="list the scenarios and leave")
+    p.add_argument("--seed", type=int, default=0, help="seed of building, people and noise (0)")
+    p.add_argument("--errands", type=int, default=0, help="stop after this many (0: all of the scenario)")
+    p.add_argument(
+        "--mode", choices=("realtime", "fast", "lockstep"), default="fast",
+        help="fast: as fast as the stack keeps up; lockstep: wait for the stack each tick",
+    )  # fmt: skip
+    p.add_argument("--out", type=Path, help="folder for report, bag and logs (runs/<time>)")
+    p.add_argument("--record", action="store_true", help="record all topics as a rosbag2 MCAP")
+    p.add_argument("--no-view", action="store_true", help="no live view in the browser")
+    p.add_argument("--camera", default="160x120@10", help="WxH@Hz, or off (160x120@10)")
+    p.add_argument("--timeout", type=float, default=3600.0, help="wall seconds at most (3600)")
+    _stack_options(p)
+
+
+def _stack_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--namespace", default="", help="ROS namespace of all nodes")
+    p.add_argument("--params-file", default="", help="ROS parameter YAML (config/lifelong_nav.yaml)")
+    p.add_argument("--log-level", default="warn", choices=("debug", "info", "warn", "error", "fatal"))
+    p.add_argument("--composed", action="store_true", help="all nodes in one process")
+    p.add_argument(
+        "-p", "--param", action="append", default=[], metavar="NODE.NAME=VALUE",
+        help="override one parameter, e.g. -p gate.max_speed=0.5 (repeatable)",
+    )  # fmt: skip
+
+
+def _add_up(verbs: Any) -> None:
+    p = _verb(verbs, "up", _up, "Run the robot's nodes as ros2 launch would, with nothing but pip.")
+    p.add_argument("--map", default="", help="map_server YAML of the building")
+    p.add_argument("--use-sim-time", action="store_true", help="take time from /clock")
+    p.add_argument("--no-localization", action="store_true", help="map -> odom comes from elsewhere")
+    p.add_argument("--no-autostart", action="store_true", help="wait for the supervisor's startup service")
+    p.add_argument("--no-respawn", action="store_true", help="do not restart processes that end")
+    p.add_argument("--view", action="store_true", help="live view in the browser")
+    p.add_argument("--scan-topic", default="scan", help="where the lidar publishes (scan)")
+    _stack_options(p)
+
+
+def _add_replay(verbs: Any) -> None:
+    p = _verb(verbs, "replay", _replay, "Play a bag (rosbag2 or ROS 1) through the live nodes.")
+    p.add_argument("bag", type=Path, help="rosbag2 folder, .mcap, .db3, .bag, or a .zip of one")
+    p.add_argument("--rate", type=float, default=1.0, help="times real time; 0: as fast as nodes keep up")
+    p.add_argument("--start", type=float, default=0.0, help="seconds to skip at the beginning")
+    p.add_argument("--duration", type=float, default=0.0, help="seconds to play (0: all)")
+    p.add_argument("--loop", type=int, default=1, help="times to play it (1)")
+    p.add_argument("--topics", nargs="*", default=[], help="play only these")
+    p.add_argument(
+        "-r", "--remap", action="append", default=[], metavar="FROM:=TO", help="rename a topic (repeatable)"
+    )
+    p.add_argument("--record", type=Path, help="record what the nodes make of it into this folder")
+    p.add_argument("--view", action="store_true", help="live view in the browser")
+    _stack_options(p)
+
+
+def _add_record(verbs: Any) -> None:
+    p = _verb(verbs, "record", _record, "Record topics as a rosbag2 MCAP until interrupted.")
+    p.add_argument("out", type=Path, help="folder to write; must not exist")
+    p.add_argument("--topics", nargs="*", default=[], help="record only these (all)")
+    p.add_argument("--duration", type=float, default=0.0, help="seconds (0: until interrupted)")
+
+
+def _add_bench(verbs: Any) -> None:
+    p = _verb(verbs, "bench", _bench, "Measure, print a table, compare with targets.")
+    p.add_argument("name", nargs="?", help="which benchmark")
+    p.add_argument("--list", action="store_true", help="list the names and leave")
+    p.add_argument("--quick", action="store_true", help="a short run: figures are rough")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
+
+
+def _add_doctor(verbs: Any) -> None:
+    p = _verb(verbs, "doctor", _doctor, "Check this machine and say what is wrong and how to mend it.")
+    p.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _add_docs(verbs: Any) -> None:
+    p = _verb(verbs, "docs", _docs, "Write the generated pages (topics, parameters) from the code.")
+    p.add_argument("--check", action="store_true", help="only say whether they are up to date")
+
+
+def _sim(a: argparse.Namespace) -> int:
+    from lifelong_nav import simulate
+
+    if a.list:
+        return simulate.print_scenarios()
+    return simulate.run(a, _overrides(a.param))
+
+
+def _up(a: argparse.Namespace) -> int:
+    from lifelong_nav.launcher import Launcher, run_until_interrupted
+    from lifelong_nav.stack import Options
+
+    options = Options(
+        profile="robot", namespace=a.namespace, use_sim_time=a.use_sim_time, params_file=a.params_file,
+        log_level=a.log_level, autostart=not a.no_autostart, respawn=not a.no_respawn, map=a.map,
+        localization=not a.no_localization, view=a.view, scan_topic=a.scan_topic,
+        overrides=_overrides(a.param),
+    )  # fmt: skip
+    return run_until_interrupted(Launcher(options, composed=a.composed))
+
+
+def _replay(a: argparse.Namespace) -> int:
+    from lifelong_nav import replaying
+
+    return replaying.run(a, _overrides(a.param))
+
+
+def _record(a: argparse.Namespace) -> int:
+    from lifelong_nav.nodes import bag_recorder
+
+    summary = bag_recorder.record(a.out, topics=a.topics, duration=a.duration or None)
+    print(summary)
+    return 0
+
+
+def _bench(a: argparse.Namespace) -> int:
+    from lifelong_nav.evaluation.bench import BENCHMARKS, run_bench
+
+    if a.list or a.name is None:
+        for name, (_, sentence) in BENCHMARKS.items():
+            print(name if a.list else f"{name:10s} {sentence}")
+        return 0
+    print(run_bench(a.name, a.quick, a.json).text())
+    return 0
+
+
+def _doctor(a: argparse.Namespace) -> int:
+    from lifelong_nav import doctor
+
+    return doctor.run(as_json=a.json)
+
+
+def _docs(a: argparse.Namespace) -> int:
+    from lifelong_nav.nodes import pages
+
+    return pages.write(check=a.check)
+
+
+def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`node.name=value` texts as node -> {name: value}; values are read as YAML."""
+    import yaml
+
+    out: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        node, dot, name = key.partition(".")
+        if not (equals and dot and node and name):
+            raise ConfigError(f"'{text}' is not NODE.NAME=VALUE.", "Example: -p gate.max_speed=0.5")
+        out.setdefault(node, {})[name] = yaml.safe_load(value)
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What the launch files share: described arguments, and launch actions from the stack description.
+
+Imported by the files in launch/ only, under a ROS installation: `launch` has no wheel.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import yaml
+from launch.actions import DeclareLaunchArgument
+from launch_ros.actions import LifecycleNode, Node
+
+from launch import LaunchContext
+from lifelong_nav import stack
+
+ARGUMENTS = {
+    "namespace": ("", "ROS namespace of every node; topics are relative to it."),
+    "use_sim_time": ("false", "Take time from /clock instead of the system clock."),
+    "params_file": ("", "ROS parameter YAML; empty: the package's config/lifelong_nav.yaml."),
+    "log_level": ("info", "debug, info, warn, error or fatal, for every node."),
+    "autostart": ("true", "Bring the nodes up at once; else call <namespace>/supervisor/startup."),
+    "respawn": ("true", "Start a node's process again when it ends."),
+    "map": ("", "map_server YAML of the building; empty: none (a `map` topic is still used)."),
+    "localization": ("true", "Run our localization; false: map -> odom comes from elsewhere (AMCL, SLAM)."),
+    "view": ("false", "Run the live view (needs rerun-sdk) at http://localhost:9090."),
+    "scan_topic": ("scan", "Where the lidar publishes."),
+}
+
+
+def declare(**changed: str) -> list[DeclareLaunchArgument]:
+    """Launch arguments, with other defaults where `changed` names them."""
+    return [
+        DeclareLaunchArgument(name, default_value=changed.get(name, default), description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+
+
+def read(
+    context: LaunchContext, profile: str, overrides: dict[str, dict[str, Any]] | None = None
+) -> stack.Options:
+    """The arguments as stack options."""
+    text = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    flag = {n: text[n].lower() in ("true", "1", "yes", "on") for n in text}
+    return stack.Options(
+        profile=profile, namespace=text["namespace"], use_sim_time=flag["use_sim_time"],
+        params_file=text["params_file"], log_level=text["log_level"], autostart=flag["autostart"],
+        respawn=flag["respawn"], map=text["map"], localization=flag["localization"], view=flag["view"],
+        scan_topic=text["scan_topic"], overrides=overrides or {},
+    )  # fmt: skip
+
+
+def actions(options: stack.Options) -> list[Any]:
+    """A launch action per node of the profile."""
+    out = []
+    for spec in stack.nodes_for(options):
+        kind = LifecycleNode if spec.managed else Node
+        out.append(
+            kind(
+                package="lifelong_nav",
+                executable=spec.executable,
+                name=spec.name,
+                namespace=options.namespace,
+                output="screen",
+                remappings=list(spec.remappings),
+                parameters=[options.params_file or str(stack.default_params_file()), _file(spec, options)],
+                respawn=options.respawn,
+                respawn_delay=1.0,
+                arguments=["--ros-args", "--log-level", options.log_level],
+            )  # fmt: skip
+        )
+    return out
+
+
+def _file(spec: stack.NodeSpec, options: stack.Options) -> str:
+    """The node's overrides as a parameter file: typed, and read after the user's file."""
+    handle, path = tempfile.mkstemp(prefix=f"lifelong_nav_{spec.name}_", suffix=".yaml")
+    with os.fdopen(handle, "w") as file:
+        yaml.safe_dump(stack.overrides_document(spec, options), file)
+    return path
