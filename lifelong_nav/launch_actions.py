@@ -69,7 +69,7 @@ def actions(options: stack.Options) -> list[Any]:
                 respawn=options.respawn,
                 respawn_delay=1.0,
                 arguments=["--ros-args", "--log-level", options.log_level],
-            )  # fmt: skip
+            )
         )
     return out
 

@@ -65,7 +65,7 @@ def load_map(path: Path | str) -> OccupancyGrid:
         image_path = path.parent / str(facts["image"])
         negate = bool(facts.get("negate", 0))
         occupied = float(facts.get("occupied_thresh", 0.65))
-        free = float(facts.get("free_thresh", 0.25))
+        free = float(facts.get("free_thresh", 0.196))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a map_server file ({error!r}).", fix) from error
     if not 0.001 <= resolution <= 10.0 or abs(yaw) > 1e-6:
@@ -92,6 +92,6 @@ def save_map(path: Path, grid: OccupancyGrid) -> None:
     text = (
         f"image: {image.name}\nmode: trinary\nresolution: {grid.resolution}\n"
         f"origin: [{grid.origin[0]}, {grid.origin[1]}, 0.0]\nnegate: 0\n"
-        "occupied_thresh: 0.65\nfree_thresh: 0.25\n"
+        "occupied_thresh: 0.65\nfree_thresh: 0.196\n"
     )
     atomic_write(path, text.encode())
