@@ -140,7 +140,7 @@ def part_sizes(body: Looks) -> FloatArray:
     sizes = PARTS.sizes[None] * body.height[:, None, None]
     sizes[:, :, :2] *= np.where(PARTS.wide[None], body.build[:, None], 1.0)[..., None]
     shown = np.ones(sizes.shape[:2])
-    shown[:, 7] = 0.35 + 0.65 * body.long_hair  # short hair hides in the head
+    shown[:, 7] = 0.78 + 0.22 * body.long_hair  # short hair covers the back of the head
     shown[:, -1] = np.where(body.phone > 0.0, 1.0, 1e-3)
     return sizes * shown[..., None]
 

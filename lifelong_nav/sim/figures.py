@@ -207,8 +207,8 @@ def _bones(
     lean = 0.02 + 0.05 * vigour
     waist = hip.mean(axis=1)
     chest = waist + np.stack([tall * 0.30 * np.sin(lean), sway, tall * 0.30 * np.cos(lean)], axis=1)
-    start[:, 0], end[:, 0] = waist - 0.03 * _UP, waist + 0.09 * _UP
-    start[:, 1], end[:, 1] = waist + 0.06 * _UP, chest
+    start[:, 0], end[:, 0] = waist + 0.09 * _UP, waist - 0.03 * _UP
+    start[:, 1], end[:, 1] = chest, waist + 0.06 * _UP
     twist = (
         0.16 * vigour * np.cos(2.0 * np.pi * phase)
     )  # the left shoulder goes back with the left foot ahead
@@ -221,7 +221,7 @@ def _bones(
         [tall * 0.135 * np.sin(nod * 0.5), 0.0 * sway, tall * 0.135 * np.cos(nod * 0.5)], axis=1
     )
     for link in (2, 3):
-        start[:, link], end[:, link] = neck, crown
+        start[:, link], end[:, link] = crown, neck
         ahead[:, link] = np.stack([np.cos(gaze) * np.cos(nod), np.sin(gaze), -np.sin(nod)], axis=1)
 
     _arms(start, end, ahead, phase, vigour, rest, chest, twist, state, body, beat)

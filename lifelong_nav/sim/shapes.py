@@ -8,6 +8,7 @@ Every shape carries the number that shows up in the id image. Reserved numbers:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,12 +72,34 @@ def planar(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> Floa
     return np.array([[c * cp, -s, c * sp, x], [s * cp, c, s * sp, y], [-sp, 0.0, cp, z], [0, 0, 0, 1.0]])
 
 
-def wall_shape(wall: Wall) -> Shape:
-    """Box of a wall, drawn half a thickness longer at both ends so that corners close."""
-    (ax, ay), (bx, by) = wall.a, wall.b
-    length = float(np.hypot(bx - ax, by - ay)) + wall.thickness
-    pose = planar((ax + bx) / 2.0, (ay + by) / 2.0, wall.height / 2.0, float(np.arctan2(by - ay, bx - ax)))
-    return Shape("box", (length, wall.thickness, wall.height), (0.92, 0.9, 0.86), WALL, pose, texture="wall")
+def wall_shapes(walls: Sequence[Wall]) -> list[Shape]:
+    """Boxes of walls, drawn longer where two meet at a corner so that it closes."""
+    return [_wall_shape(wall, walls) for wall in walls]
+
+
+def _wall_shape(wall: Wall, walls: Sequence[Wall]) -> Shape:
+    a, b = np.array(wall.a, dtype=float), np.array(wall.b, dtype=float)
+    length = float(np.linalg.norm(b - a))
+    along = (b - a) / max(length, 1e-9)
+    before, after = (_corner(wall, p, along, walls) for p in (a, b))
+    x, y = (a + b + along * (after - before)) / 2.0
+    pose = planar(x, y, wall.height / 2.0, float(np.arctan2(along[1], along[0])))
+    size = (length + before + after, wall.thickness, wall.height)
+    return Shape("box", size, (0.95, 0.93, 0.9), WALL, pose, texture="wall")
+
+
+def _corner(wall: Wall, point: FloatArray, along: FloatArray, walls: Sequence[Wall]) -> float:
+    """How far [m] a wall reaches beyond its end: into a corner, but not into its own continuation."""
+    reach = 0.0
+    for other in walls:
+        ends = np.array([other.a, other.b], dtype=float)
+        if other is wall or np.abs(ends - point).max(axis=1).min() > 0.01:
+            continue
+        line = ends[1] - ends[0]
+        if abs(along[0] * line[1] - along[1] * line[0]) < 0.05 * np.linalg.norm(line):
+            return 0.0
+        reach = other.thickness / 2.0 - 0.004  # the end face must not lie in the other's face
+    return reach
 
 
 def box_shape(box: Box, index: int, pose: FloatArray | None = None) -> Shape:
@@ -105,11 +128,11 @@ def door_transform(door: Door, angle: float | None = None) -> FloatArray:
 
 
 def patch_shape(patch: FloorPatch, index: int) -> Shape:
-    """Plate of a floor patch: 2 mm proud of the floor, or a ramp that starts level at its -x side.
+    """Plate of a floor patch: 3 mm proud of the floor, or a ramp that starts level at its -x side.
 
     A ramp's surface climbs from z = 0 at local x = -length/2 to length * tan(slope) at +length/2.
     """
-    thickness = FLOOR_THICKNESS if patch.slope else 0.004
+    thickness = FLOOR_THICKNESS if patch.slope else 0.006
     length = patch.length / np.cos(patch.slope)
     pose = planar(patch.x, patch.y, 0.0, patch.yaw, -patch.slope)
     pose[2, 3] = patch.length / 2.0 * np.tan(patch.slope)
@@ -132,7 +155,7 @@ def static_shapes(scene: Scene) -> list[Shape]:
     if scene.walls:
         top = planar(cx, cy, ceiling_height(scene) + half, 0.0)
         shapes.append(Shape("box", size, (0.95, 0.95, 0.93), CEILING, top, texture="ceiling"))
-    shapes += [wall_shape(w) for w in scene.walls]
+    shapes += wall_shapes(scene.walls)
     shapes += [s for d in scene.doors for s in _lintel(d, ceiling_height(scene))]
     shapes += [patch_shape(p, i) for i, p in enumerate(scene.floors)]
     shapes += [box_shape(b, i, box_transform(b)) for i, b in enumerate(scene.boxes) if b.mass == 0.0]
@@ -158,5 +181,5 @@ def _lintel(door: Door, top: float) -> list[Shape]:
         return []
     c, s, half = np.cos(door.yaw), np.sin(door.yaw), door.width / 2.0
     pose = planar(door.x + c * half, door.y + s * half, (top + door.height) / 2.0, door.yaw)
-    size = (door.width + 0.02, 0.119, top - door.height)
-    return [Shape("box", size, (0.92, 0.9, 0.86), WALL, pose, texture="wall")]
+    size = (door.width, 0.12, top - door.height)
+    return [Shape("box", size, (0.95, 0.93, 0.9), WALL, pose, texture="wall")]
