@@ -26,6 +26,10 @@ class TfSource(Protocol):
         """Pose of `source` in `target` at `stamp` [s], newest when None."""
         ...
 
+    def ready(self, target: str, source: str, stamp: float) -> bool:
+        """True when `lookup` at `stamp` needs no guess beyond the newest sample."""
+        ...
+
     def clear(self) -> None:
         """Forget moving transforms, after time ran back."""
         ...
@@ -38,7 +42,7 @@ class TfSource(Protocol):
 def make_tf(node: Node) -> TfSource:
     """The best transform source this machine offers."""
     try:
-        import tf2_ros
+        import tf2_ros  # a ROS installation; no wheel on PyPI
     except ImportError:
         return _OwnTf(node)
     return _Tf2(node, tf2_ros)
@@ -87,6 +91,13 @@ class _OwnTf:
     def lookup(self, target: str, source: str, stamp: float | None = None) -> Pose3:
         return self._buffer.lookup(target, source, stamp)
 
+    def ready(self, target: str, source: str, stamp: float) -> bool:
+        try:
+            self._buffer.lookup(target, source, stamp, slack=1e-6)
+        except TransformError:
+            return False
+        return True
+
     def clear(self) -> None:
         self._buffer.clear()
 
@@ -118,6 +129,9 @@ class _Tf2:
             t = found.transform
         v, q = t.translation, t.rotation
         return convert.raw_pose(v.x, v.y, v.z, q.x, q.y, q.z, q.w)
+
+    def ready(self, target: str, source: str, stamp: float) -> bool:
+        return bool(self._buffer.can_transform(target, source, Time.from_msg(to_stamp(stamp))))
 
     def clear(self) -> None:
         self._buffer.clear()
