@@ -7,6 +7,7 @@ then the ones that `rosbags` ships for every ROS release.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,10 @@ from lifelong_nav.replay.source import Channel
 OWN_PACKAGE = "lifelong_nav_interfaces"
 _SEPARATOR = "=" * 80 + "\n"
 _MAX_SEQUENCE = 1 << 26
+_FRAMES = ("frame_id", "child_frame_id")
+_SLASHED = re.compile(rb"[\x02-\x40]\0\0\0/[A-Za-z]")
+"""A serialized string of up to 64 characters that begins with a slash."""
+_HEAD = 1 << 16
 
 
 def normal_type(name: str) -> str:
@@ -141,8 +146,28 @@ def _without_seq(source: Any) -> Any:
     return store
 
 
+def _has_frames(store: Any, name: str, depth: int) -> bool:
+    """Whether a message holds frame ids anywhere."""
+    if depth > 16 or name not in store.fielddefs:
+        return False
+    fields = store.fielddefs[name][1]
+    return any(f in _FRAMES or ((i := _inner(d)) and _has_frames(store, i, depth + 1)) for f, d in fields)
+
+
+def _strip_frames(message: Any) -> None:
+    """Take the leading slash off all frame ids: ROS 1 allowed it, tf2 and our buffer do not."""
+    for name, value in vars(message).items():
+        if name in _FRAMES and isinstance(value, str):
+            object.__setattr__(message, name, value.lstrip("/"))
+        elif hasattr(value, "__msgtype__"):
+            _strip_frames(value)
+        elif isinstance(value, list) and value and hasattr(value[0], "__msgtype__"):
+            for item in value:
+                _strip_frames(item)
+
+
 class Codec:
-    """Decodes the messages of one channel, and turns ROS 1 messages into CDR.
+    """Decodes the messages of one channel, and turns ROS 1 messages into CDR (frame ids lose their slash).
 
     Args:
         channel: the stream, with its embedded definition.
@@ -160,6 +185,7 @@ class Codec:
             self.target = live if live is not None else _without_seq(own)
         self.same = not self.ros1 or live is None or self._same_wire()
         self.cache: dict[str, object] = {}
+        self.framed = self.ros1 and self.target is not None and _has_frames(self.target, channel.type, 0)
 
     def _same_wire(self) -> bool:
         from rosbags.convert.converter import is_same_wireformat
@@ -183,11 +209,16 @@ class Codec:
         name = self.channel.type
         try:
             if self.same:
-                return bytes(self.target.ros1_to_cdr(data, name))  # skips `seq` itself
-            from rosbags.convert.converter import migrate_message
+                out = bytes(self.target.ros1_to_cdr(data, name))  # skips `seq` itself
+                if not (self.framed and _SLASHED.search(data, 0, _HEAD)):
+                    return out
+                new = self.target.deserialize_cdr(out, name)
+            else:
+                from rosbags.convert.converter import migrate_message
 
-            old = self.source.deserialize_ros1(data, name)
-            new = migrate_message(self.source, self.target, name, name, self.cache, old)
+                old = self.source.deserialize_ros1(data, name)
+                new = migrate_message(self.source, self.target, name, name, self.cache, old)
+            _strip_frames(new)
             return bytes(self.target.serialize_cdr(new, name))
         except Exception as error:
             raise self._bad(error) from error

@@ -190,13 +190,16 @@ class _McapParser:
 
     def walk(self) -> None:
         """Read every record from the start; stop where the file stops making sense."""
-        at, loose = 8, -1
+        at, loose, chunked = 8, -1, False
         name, add = self.out.path.name, self.out.findings.add
         while True:
             head = read_range(self.file, at, 9)
             op, length = _HEADER.unpack(head) if len(head) == 9 else (0, 0)
             whole = op != 0 and at + 9 + length <= self.size
-            small = whole and op in (_SCHEMA, _CHANNEL, _MESSAGE_OP)
+            chunked = chunked or op == _CHUNK_OP
+            if chunked and op == _MESSAGE_OP:  # no writer mixes the two
+                add(f"{name}: the record at byte {at} is corrupt.", lossy=True)
+            small = whole and (op in (_SCHEMA, _CHANNEL) or (op == _MESSAGE_OP and not chunked))
             # Loose messages are gathered into stretches that end before this record.
             if loose >= 0 and (not small or at + 9 + length - loose > LOOSE_BYTES):
                 self.out.try_index(Block(loose, at - loose, "", at - loose, _LOOSE, 0, 0))
@@ -227,7 +230,8 @@ class _McapParser:
         kind = head[_CHUNK.size : after].decode("utf-8", "replace")
         (packed,) = struct.unpack_from("<Q", head, after)
         here = min(packed, length - after - 8)
-        if not cut and packed != length - after - 8:
+        # A chunk that is all there inside a record that is not: its length was damaged, not cut.
+        if (cut and packed <= length - after - 8) or (not cut and packed != length - after - 8):
             self.out.findings.add(f"{self.out.path.name}: a chunk header is corrupt.", lossy=True)
             return
         self.out.try_index(Block(at + 9 + after + 8, here, kind, size, 0, start, stop, cut))
