@@ -1,0 +1,98 @@
+"""People in PyBullet: an upright cylinder each for bodies, two thin ones for what the lidar sees.
+
+Bodies are kinematic, and a kinematic body pushes without limit. So a body is never placed inside the
+robot: it is held at the robot's rim, blocks the robot there, and the touch is recorded as an event.
+Legs meet rays only; bodies meet everything but rays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifelong_nav.core.types import FloatArray
+from lifelong_nav.sim.crowd.state import CrowdState
+from lifelong_nav.sim.figures import LEG_RADIUS
+from lifelong_nav.sim.physics import BASE, LEG, OBJECT, PERSON, RAY, World, disc_mask
+
+_AWAY = -50.0
+_HEIGHT = 1.7
+_LEG_HEIGHT = 0.8
+_WAKE_REACH = 0.9
+_RIM = 0.002  # bodies are held this far outside the robot [m]
+
+
+class PeopleBodies:
+    """The crowd's bodies and legs in a world.
+
+    Args:
+        world: where they stand.
+        radii: (N,) body radii [m].
+    """
+
+    def __init__(self, world: World, radii: FloatArray) -> None:
+        self._world = world
+        self._bodies = [world.add_kinematic(float(r), _HEIGHT, PERSON, OBJECT | BASE) for r in radii]
+        self._legs = [
+            tuple(world.add_kinematic(LEG_RADIUS, _LEG_HEIGHT, LEG, RAY) for _ in range(2)) for _ in radii
+        ]
+        self._here = np.zeros(len(radii), dtype=bool)
+        self._legs_here = np.zeros(len(radii), dtype=bool)
+
+    def place(self, state: CrowdState, robot: FloatArray, robot_radius: float) -> None:
+        """Put the bodies where the crowd is; absent people go away.
+
+        Args:
+            state: the crowd.
+            robot: (2,) centre of the robot's base [m].
+            robot_radius: its radius [m].
+        """
+        spots = held_outside(state.positions, state.radii, robot, robot_radius)
+        held = (spots != state.positions).any(axis=1)
+        for i, body in enumerate(self._bodies):
+            if state.present[i]:
+                # one who is held stands still: a velocity would push the robot
+                v = (0.0, 0.0) if held[i] else (float(state.velocities[i, 0]), float(state.velocities[i, 1]))
+                self._world.place(body, float(spots[i, 0]), float(spots[i, 1]), _HEIGHT / 2.0, v)
+            elif self._here[i]:
+                self._world.place(body, float(i), 0.0, _AWAY)
+        self._here = state.present.copy()
+        walking = state.present & (np.abs(state.velocities).sum(axis=1) > 0.02)
+        if self._world.objects and walking.any():
+            objects = self._world.object_positions()[:, :2]
+            near = disc_mask(objects, state.positions[walking], _WAKE_REACH)
+            self._world.wake_objects(np.flatnonzero(near).tolist())
+
+    def place_legs(self, legs: FloatArray, present: NDArray[np.bool_]) -> None:
+        """Put the legs (N, 2, 2) [m] where the rays shall find them."""
+        for i, pair in enumerate(self._legs):
+            if present[i]:
+                for body, (x, y) in zip(pair, legs[i].tolist(), strict=True):
+                    self._world.place(body, x, y, _LEG_HEIGHT / 2.0)
+            elif self._legs_here[i]:
+                for body in pair:
+                    self._world.place(body, float(i), 0.0, _AWAY)
+        self._legs_here = present.copy()
+
+
+def held_outside(
+    positions: FloatArray, radii: FloatArray, robot: FloatArray, robot_radius: float
+) -> FloatArray:
+    """(N, 2) the positions, those that overlap the robot moved straight out to its rim.
+
+    Args:
+        positions: (N, 2) of the people [m].
+        radii: (N,) of the people [m].
+        robot: (2,) centre [m].
+        robot_radius: [m].
+    """
+    offset = positions - robot
+    distance = np.hypot(offset[:, 0], offset[:, 1])
+    least = radii + robot_radius + _RIM
+    inside = distance < least
+    if not inside.any():
+        return positions
+    out = positions.copy()
+    unit = np.where(distance[:, None] > 1e-6, offset / np.maximum(distance, 1e-6)[:, None], (1.0, 0.0))
+    out[inside] = robot + unit[inside] * least[inside, None]
+    return out
