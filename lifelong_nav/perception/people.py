@@ -1,0 +1,119 @@
+"""People around the robot from the 2-D lidar: the assembled component."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lifelong_nav.core.errors import InputError
+from lifelong_nav.core.geometry import transform_points2
+from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, TrackedPerson
+from lifelong_nav.perception.free_space import FreeSpaceMemory, VisibilityTable
+from lifelong_nav.perception.leg_detector import leg_centres, person_score
+from lifelong_nav.perception.people_config import PeopleConfig
+from lifelong_nav.perception.person_tracker import Detections, PersonTracker
+from lifelong_nav.perception.scan_features import check_scan, describe, segment
+
+_JUMP_BACK = 1.0
+_LONG_GAP = 2.0
+
+
+class PeoplePerception:
+    """Detects, tracks and groups people; one instance per lidar.
+
+    Args:
+        config: parameters.
+        frame_id: name of the fixed frame the sensor poses are given in.
+    """
+
+    def __init__(self, config: PeopleConfig | None = None, frame_id: str = "odom") -> None:
+        self._config = config or PeopleConfig()
+        self._frame_id = frame_id
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state after construction: same input then gives the same output, ids included."""
+        c = self._config
+        self._tracker = PersonTracker(c)
+        self._memory = FreeSpaceMemory(c.memory_every, c.memory_depth)
+        self._last = People(-np.inf, self._frame_id)
+
+    def update(self, scan: LaserScan, odom_pose: Pose2) -> People:
+        """People after one scan.
+
+        Time that jumps back by more than 1 s (a bag played again) resets; a scan that is older than
+        the last one by less is late and changes nothing; a gap of more than 2 s forgets the tracks.
+
+        Args:
+            scan: the newest scan.
+            odom_pose: pose of the laser in the fixed frame when the scan was taken.
+
+        Returns:
+            All confirmed people in the fixed frame, at the stamp of the scan.
+
+        Raises:
+            SensorFault: the scan is unusable (see `check_scan`); state is unchanged.
+            InputError: the pose is not finite.
+        """
+        c = self._config
+        ranges = check_scan(scan)
+        if not np.isfinite(odom_pose.array()).all():
+            raise InputError(f"Laser pose {odom_pose} is not finite.", "Mend the odometry.")
+        dt = scan.stamp - self._last.stamp
+        if dt < -_JUMP_BACK:
+            self.reset()
+        elif dt <= 0.0:
+            return self._last
+        elif dt > _LONG_GAP:
+            self._tracker.clear()
+            self._memory.clear()
+        dt = min(dt, _LONG_GAP) if np.isfinite(self._last.stamp) else 0.1
+
+        found = self._detect(scan, ranges, odom_pose)
+        table = VisibilityTable(odom_pose, ranges, scan.angle_min, scan.angle_increment, scan.range_max)
+        self._tracker.predict(dt)
+        self._tracker.update(
+            scan.stamp, dt, found, lambda spots: _reached(table, spots, c.max_range), self._taken_before
+        )
+        if c.use_memory:
+            self._memory.add(scan.stamp, table)
+        self._last = People(scan.stamp, self._frame_id, self._people(scan.stamp))
+        return self._last
+
+    def _detect(self, scan: LaserScan, ranges: FloatArray, pose: Pose2) -> Detections:
+        c = self._config
+        angles = scan.angles()
+        clusters = describe(ranges, angles, *segment(ranges, angles, c.jump_distance))
+        clusters = clusters.select((clusters.width < c.max_width) & (clusters.distance < c.max_range))
+        xy = transform_points2(pose, leg_centres(clusters))
+        before = np.full(len(xy), scan.stamp - 0.2)
+        free, occupied = self._memory.look(xy, c.margin + 0.01 * clusters.distance, before)
+        return Detections(xy, clusters.width, person_score(clusters), free, occupied, clusters.distance)
+
+    def _taken_before(self, spots: FloatArray, stamps: FloatArray) -> np.ndarray:
+        free, occupied = self._memory.look(spots, np.full(len(spots), self._config.margin), stamps)
+        return (occupied >= 2) & (occupied > free)
+
+    def _people(self, stamp: float) -> tuple[TrackedPerson, ...]:
+        t = self._tracker.tracks
+        out = []
+        for k in self._tracker.reported(stamp):
+            x, y, vx, vy = (float(v) for v in t.state[k])
+            out.append(
+                TrackedPerson(
+                    id=int(t.id[k]), x=x, y=y, vx=vx, vy=vy, covariance=t.cov[k].copy(),
+                    confidence=float(1.0 / (1.0 + np.exp(-t.life[k]))), age=float(stamp - t.born[k]),
+                )
+            )  # fmt: skip
+        return tuple(out)
+
+
+def _reached(table: VisibilityTable, spots: FloatArray, max_range: float) -> np.ndarray:
+    """(T,) True where the scan looks at or past a spot, at its middle or 0.15 m beside it."""
+    rel = spots - (table.pose.x, table.pose.y)
+    distance = np.maximum(np.hypot(rel[:, 0], rel[:, 1]), 0.2)
+    sideways = np.stack([-rel[:, 1], rel[:, 0]], axis=1) / distance[:, None] * 0.15
+    reached = np.zeros(len(spots), dtype=bool)
+    for side in (-1.0, 0.0, 1.0):
+        _, index = table.polar(spots + side * sideways)
+        reached |= table.high[index] > distance - 0.2
+    return reached & (distance < max_range)

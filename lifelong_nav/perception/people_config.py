@@ -1,0 +1,45 @@
+"""Parameters of people perception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifelong_nav.core.config import param
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """People from the 2-D lidar: detection, tracking, groups."""
+
+    max_range: float = param(8.0, "m", 1.0, 30.0, "Clusters farther away are not looked at.")
+    jump_distance: float = param(
+        0.10, "m", 0.02, 0.5, "Gap between neighbouring returns that ends a cluster."
+    )
+    max_width: float = param(0.8, "m", 0.3, 1.5, "Widest cluster that can be a person.")
+    memory_every: float = param(0.25, "s", 0.05, 2.0, "Time between scans kept as memory of free space.")
+    memory_depth: int = param(
+        24, "", 2, 200, "How many scans are kept as memory of free space; 0 s to depth * every."
+    )
+    use_memory: bool = param(True, "", doc="Weigh what stood there before; off only to measure its worth.")
+    margin: float = param(
+        0.12, "m", 0.02, 0.5, "A past return within this distance means the spot was occupied."
+    )
+    leg_gap: float = param(0.65, "m", 0.2, 1.0, "Largest distance between the two legs of a person.")
+    sigma_pair: float = param(0.07, "m", 0.01, 0.5, "Position noise when both legs are seen.")
+    sigma_single: float = param(0.13, "m", 0.01, 0.5, "Position noise when one leg is seen.")
+    sigma_accel: float = param(1.6, "m/s^2", 0.1, 10.0, "How strongly people change their velocity.")
+    sigma_speed: float = param(0.9, "m/s", 0.1, 3.0, "Spread of walking velocity of a new track, each axis.")
+    gate: float = param(11.8, "", 1.0, 50.0, "Largest squared Mahalanobis distance of an association.")
+    confirm_hits: int = param(3, "", 1, 20, "Detections before a track can be reported.")
+    confirm_evidence: float = param(1.6, "", 0.0, 20.0, "Log-odds of being a mover needed to report a track.")
+    min_shape: float = param(0.3, "", -3.0, 3.0, "Mean log-odds of shape a reported track must keep.")
+    miss_rate: float = param(
+        4.5, "1/s", 0.1, 50.0, "Log-odds lost per second in plain view without a detection."
+    )
+    hidden_rate: float = param(1.0, "1/s", 0.0, 50.0, "Log-odds lost per second while hidden or out of view.")
+    coast_visible: float = param(
+        0.5, "s", 0.0, 5.0, "How long a person missed in plain view is still reported."
+    )
+    coast_hidden: float = param(1.5, "s", 0.0, 30.0, "How long a hidden person is still reported.")
+    walker_distance: float = param(0.8, "m", 0.1, 5.0, "A track that came this far may stand still for good.")
+    max_speed: float = param(3.0, "m/s", 0.5, 10.0, "Faster tracks are no people.")
