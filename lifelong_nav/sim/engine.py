@@ -82,7 +82,7 @@ class Simulation:
         self._slice = static_slice(scene, LIDAR_HEIGHT)
         self._beams = self._lidar.angles()
         self._eye = Eye(scene, self.robot, config, seed) if config.renderer != "off" else None
-        self._commanded = -np.inf
+        self._commanded, self._picture_due = -np.inf, False
         self._settle()
 
     @property
@@ -113,8 +113,13 @@ class Simulation:
         """Wheel radii over nominal; the odometry does not know."""
         self.robot.set_wheel_wear(left, right)
 
-    def step(self) -> Sensed:
-        """Advance one tick and return what the sensors gave in it."""
+    def step(self, picture: bool = True) -> Sensed:
+        """Advance one tick and return what the sensors gave in it.
+
+        Args:
+            picture: draw the camera's picture when it is due; False leaves that to `picture`, so that a
+                caller can hand out the quick readings first.
+        """
         config, stop = self.config, self.time - self._commanded > self.config.watchdog
         if stop:
             self.robot.command(Twist2())
@@ -127,6 +132,7 @@ class Simulation:
         touches += self._touched_people(state)
         contacts = self._contacts.update(now, touches, float(np.hypot(*state.velocity[:2])))
         names, positions, velocities = self.robot.joint_states()
+        self._picture_due = self._due(config.camera_rate)
         return Sensed(
             stamp=now,
             odometry=self._odometry.reading(now),
@@ -136,8 +142,15 @@ class Simulation:
             joint_velocities=velocities,
             contacts=tuple(contacts),
             scan=self._scan(now, state) if self._due(config.scan_rate) else None,
-            rgbd=self._picture(now) if self._due(config.camera_rate) else None,
+            rgbd=self.picture() if picture else None,
         )
+
+    def picture(self) -> RgbdReading | None:
+        """The picture of this tick; None when none is due, it was taken already, or there is no camera."""
+        if not self._picture_due or self._eye is None:
+            return None
+        self._picture_due = False
+        return self._eye.look(self.time, self.world, self.robot, self._crowd_state, self._gait)
 
     def truth(self) -> Truth:
         """Where everything really is."""
@@ -272,11 +285,6 @@ class Simulation:
             np.concatenate([self._slice[1], round_loose, circles]),
             self._lidar.range_max,
         )  # fmt: skip
-
-    def _picture(self, now: float) -> RgbdReading | None:
-        if self._eye is None:
-            return None
-        return self._eye.look(now, self.world, self.robot, self._crowd_state, self._gait)
 
 
 __all__ = ["Contact", "Sensed", "SimConfig", "Simulation", "Truth"]
