@@ -24,7 +24,16 @@ from lifelong_nav.sim.gl_shaders import SHADE_FRAGMENT, SHADE_VERTEX, SOLID_FRAG
 from lifelong_nav.sim.meshes import LEVELS, Mesh, shape_mesh, solid
 from lifelong_nav.sim.render import FAR, NEAR, RgbdFrame, checked_movable
 from lifelong_nav.sim.scene import Scene
-from lifelong_nav.sim.shapes import CEILING, FLOOR, NOTHING, PATCH_ID, Shape, ceiling_height
+from lifelong_nav.sim.shapes import (
+    CEILING,
+    DOOR_ID,
+    FLOOR,
+    NOTHING,
+    PATCH_ID,
+    ROBOT_ID,
+    Shape,
+    ceiling_height,
+)
 
 _SKY = (0.80, 0.86, 0.92, 1.0)
 _ALL, _NONE = (True,) * 4, (False,) * 4  # colour masks of a target
@@ -54,8 +63,17 @@ class GlRenderer:
         self._static = instances.shape_rows(static)
         self._moving = instances.shape_rows(movable_shapes)
         self._groups = groups
+        self._round = (groups > instances.BOX_GROUP) & (groups < instances.MESH_GROUP)
         self._local = np.array([s.pose for s in movable_shapes], dtype=float).reshape(-1, 4, 4)
         self._radii = np.array([instances.shape_radius(s) for s in [*static, *movable_shapes]])
+        # Doors hang, round things lie on their sides: only what stands throws a shadow.
+        self._low_shapes = np.array(
+            [
+                not DOOR_ID <= s.body < ROBOT_ID and min(s.size[:2]) > 0.15 and s.kind != "mesh"
+                for s in movable_shapes
+            ],
+            dtype=bool,
+        )
         bodies = np.array([s.body for s in static], dtype=int)
         self._back = np.where((bodies == FLOOR) | (bodies == CEILING), _BACKDROP, 0.0)
         self._roof = np.flatnonzero(bodies == CEILING)
@@ -155,9 +173,10 @@ class GlRenderer:
         if eye[2] > self._top:
             keep[self._roof] = False
         distance = np.linalg.norm(centres - eye, axis=1)
+        groups_now = self._groups + self._levels(distance)
         distance[: len(self._back)] += self._back
-        rows, groups, far = [fixed[keep]], [self._groups[keep]], [distance[keep]]
-        shades = [self._shades]
+        rows, groups, far = [fixed[keep]], [groups_now[keep]], [distance[keep]]
+        shades = [self._shades, self._moving_shades()]
         if people is not None and np.any(people.present):
             person, group, away, shade = self._figures(planes, eye, people, gait, time)
             rows.append(person)
@@ -169,6 +188,23 @@ class GlRenderer:
         floor = np.column_stack([shade[:, :2], np.zeros(len(shade))])
         shade = shade[instances.visible(planes, floor, reach)]
         return np.concatenate(rows), np.concatenate(groups), np.concatenate(far), shade
+
+    def _levels(self, distance: FloatArray) -> NDArray[np.int64]:
+        """Fineness of the round solids by their size in the picture; 0 for boxes and meshes."""
+        across = 2.0 * self._lens.focal * self._radii / np.maximum(distance, 0.1)
+        return np.where(self._round, np.searchsorted([-90.0, -30.0], -across), 0)
+
+    def _moving_shades(self) -> NDArray[np.float32]:
+        """Soft shadows of what moves and is near the floor: loose objects, the robot's base."""
+        moving = self._moving
+        low = self._low_shapes & (moving[:, 11] - moving[:, 14] / 2.0 < 0.15)
+        rows = np.empty((int(low.sum()), 8), dtype=np.float32)
+        rows[:, 0], rows[:, 1] = moving[low, 3], moving[low, 7]
+        turn = np.hypot(moving[low, 0], moving[low, 4]) + 1e-9
+        rows[:, 2], rows[:, 3] = moving[low, 0] / turn, moving[low, 4] / turn
+        rows[:, 4:6] = moving[low, 12:14] / 2.0 - 0.1 * moving[low, 12:14]
+        rows[:, 6], rows[:, 7] = 0.16, 0.45
+        return rows
 
     def _figures(
         self, planes: FloatArray, eye: FloatArray, people: CrowdState, gait: GaitState | None, time: float
@@ -274,7 +310,7 @@ def _mesh_groups(shapes: Sequence[Shape]) -> tuple[list[Mesh], NDArray[np.int64]
                 meshes.append(shape_mesh(shape, 0))
             groups.append(known[key])
         else:
-            groups.append(instances.group_of(shape.kind, 1))
+            groups.append(instances.group_of(shape.kind, 0))
     return meshes, np.array(groups, dtype=np.int64)
 
 
