@@ -114,8 +114,8 @@ def test_a_lidar_that_turns_clockwise_sees_the_same_people():
     def mirrored(scan):
         n = len(scan.ranges)
         return replace(
-            scan, angle_min=scan.angle_min + (n - 1) * scan.angle_increment, angle_increment=-scan.angle_increment,
-            ranges=scan.ranges[::-1],
+            scan, angle_min=scan.angle_min + (n - 1) * scan.angle_increment,
+            angle_increment=-scan.angle_increment, ranges=scan.ranges[::-1],
         )  # fmt: skip
 
     a, b = PeoplePerception(), PeoplePerception()

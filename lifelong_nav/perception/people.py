@@ -8,6 +8,7 @@ from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.geometry import transform_points2
 from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, TrackedPerson
 from lifelong_nav.perception.free_space import FreeSpaceMemory, VisibilityTable
+from lifelong_nav.perception.groups import GroupTracker
 from lifelong_nav.perception.leg_detector import leg_centres, person_score
 from lifelong_nav.perception.people_config import PeopleConfig
 from lifelong_nav.perception.person_tracker import Detections, PersonTracker
@@ -35,6 +36,7 @@ class PeoplePerception:
         c = self._config
         self._tracker = PersonTracker(c)
         self._memory = FreeSpaceMemory(c.memory_every, c.memory_depth)
+        self._groups = GroupTracker()
         self._last = People(-np.inf, self._frame_id)
 
     def update(self, scan: LaserScan, odom_pose: Pose2) -> People:
@@ -66,6 +68,7 @@ class PeoplePerception:
         elif dt > _LONG_GAP:
             self._tracker.clear()
             self._memory.clear()
+            self._groups.reset()
         dt = min(dt, _LONG_GAP) if np.isfinite(self._last.stamp) else 0.1
 
         found = self._detect(scan, ranges, odom_pose)
@@ -76,7 +79,7 @@ class PeoplePerception:
         )
         if c.use_memory:
             self._memory.add(scan.stamp, table)
-        self._last = People(scan.stamp, self._frame_id, self._people(scan.stamp))
+        self._last = People(scan.stamp, self._frame_id, self._people(scan.stamp, dt))
         return self._last
 
     def _detect(self, scan: LaserScan, ranges: FloatArray, pose: Pose2) -> Detections:
@@ -93,14 +96,16 @@ class PeoplePerception:
         free, occupied = self._memory.look(spots, np.full(len(spots), self._config.margin), stamps)
         return (occupied >= 2) & (occupied > free)
 
-    def _people(self, stamp: float) -> tuple[TrackedPerson, ...]:
+    def _people(self, stamp: float, dt: float) -> tuple[TrackedPerson, ...]:
         t = self._tracker.tracks
+        shown = self._tracker.reported(stamp)
+        groups = self._groups.update(t.id[shown], t.state[shown, :2], t.state[shown, 2:], dt)
         out = []
-        for k in self._tracker.reported(stamp):
+        for k, group in zip(shown, groups, strict=True):
             x, y, vx, vy = (float(v) for v in t.state[k])
             out.append(
                 TrackedPerson(
-                    id=int(t.id[k]), x=x, y=y, vx=vx, vy=vy, covariance=t.cov[k].copy(),
+                    id=int(t.id[k]), x=x, y=y, vx=vx, vy=vy, covariance=t.cov[k].copy(), group_id=int(group),
                     confidence=float(1.0 / (1.0 + np.exp(-t.life[k]))), age=float(stamp - t.born[k]),
                 )
             )  # fmt: skip

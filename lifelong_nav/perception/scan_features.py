@@ -72,7 +72,7 @@ def check_scan(scan: LaserScan) -> FloatArray:
         raise SensorFault(f"The scan has {len(ranges)} beams.", f"Publish 1 to {MAX_BEAMS} beams.")
     if not np.isfinite(numbers).all() or scan.angle_increment == 0.0 or scan.range_max <= scan.range_min:
         raise SensorFault(
-            f"Scan geometry is unusable (stamp, angle_min, angle_increment, range_min, range_max) = {numbers}.",
+            f"Scan geometry is unusable: stamp, angle_min, increment, range_min, range_max = {numbers}.",
             "Mend the lidar driver's configuration.",
         )
     if abs(scan.angle_increment) * (len(ranges) - 1) > 2.0 * np.pi + 2.0 * abs(scan.angle_increment):
