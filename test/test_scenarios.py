@@ -37,6 +37,7 @@ def test_the_literature_is_complete():
     assert set(scenarios.names("francis")) == FRANCIS
     assert len(scenarios.names("olivia")) == 4
     assert {"queue", "photo_session"} <= set(scenarios.names("extra"))
+    assert {"lifelong_day", "office_day"} <= set(scenarios.names("lifelong"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +75,7 @@ def _people_can_walk(run, places):
 
 
 def _twenty_seconds(run):
-    segments = run.scene.segments()
+    segments = run.crowd.segments
     robot = RobotDisc(run.start.xy, np.zeros(2))
     low = np.inf
     for k in range(400):

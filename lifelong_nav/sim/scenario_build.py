@@ -11,13 +11,14 @@ import numpy as np
 
 from lifelong_nav.core.errors import ConfigError
 from lifelong_nav.core.types import FloatArray, Pose2
+from lifelong_nav.sim.crowd.doorways import doorways_of
 from lifelong_nav.sim.crowd.mixed import motion_model
 from lifelong_nav.sim.crowd.person import PersonSpec, Queue, conversation
 from lifelong_nav.sim.crowd.replay import ReplayCrowd, scene_around
 from lifelong_nav.sim.crowd.routes import Router
 from lifelong_nav.sim.crowd.state import Crowd
 from lifelong_nav.sim.crowd.tracks import between, load_tracks
-from lifelong_nav.sim.crowd.walkers import Walkers, walkers_in
+from lifelong_nav.sim.crowd.walkers import Walkers
 from lifelong_nav.sim.scenario import Event, People, Place, Scenario
 from lifelong_nav.sim.scene import Region, Scene
 from lifelong_nav.sim.scene_file import scene_from
@@ -25,6 +26,12 @@ from lifelong_nav.sim.seeds import stream
 
 ROBOT_MARGIN = 0.36
 """Distance from walls that the robot's starts and goals keep [m]."""
+
+ROOMS = ("office", "meeting", "kitchen", "storage", "lab")
+"""Kinds of regions that the word `room` stands for."""
+
+HEAVY = 3.0
+"""Loose things on the floor from this mass [kg] on are walked around, lighter ones are kicked aside."""
 
 
 class Run(NamedTuple):
@@ -73,6 +80,16 @@ def build(scenario: Scenario, seed: int) -> Run:
     return Run(scene, crowd, start, goals, tuple(sorted(events, key=lambda e: e.at)))
 
 
+def obstacles(scene: Scene) -> FloatArray:
+    """(M, 4) what people walk around: walls, furniture, and heavy loose things where they stand at first."""
+    boxes = tuple(
+        dataclasses.replace(b, mass=0.0)
+        for b in scene.boxes
+        if b.mass == 0.0 or (b.mass >= HEAVY and b.z < 0.3)
+    )
+    return dataclasses.replace(scene, boxes=boxes).segments()
+
+
 def set_crowd_size(crowd: Walkers, size: int) -> None:
     """Let the first `size` people be about, and nobody else."""
     for i in range(len(crowd.people)):
@@ -94,13 +111,16 @@ class Places:
     def __init__(self, scene: Scene, where: str) -> None:
         self.scene = scene
         self.where = where
-        self.people = Router(scene.segments(), scene.bounds())
-        self.robot = Router(scene.segments(), scene.bounds(), margin=ROBOT_MARGIN)
+        self.segments = obstacles(scene)
+        self.people = Router(self.segments, scene.bounds())
+        self.robot = Router(self.segments, scene.bounds(), margin=ROBOT_MARGIN)
 
     def regions(self, word: str) -> list[Region]:
-        """Regions of that name, else of that kind."""
+        """Regions of that name, else of that kind; `room` stands for every kind in `ROOMS`."""
         found = [r for r in self.scene.regions if r.name == word]
         found = found or [r for r in self.scene.regions if r.kind == word]
+        if word == "room" and not found:
+            found = [r for r in self.scene.regions if r.kind in ROOMS]
         if not found:
             known = sorted({r.name for r in self.scene.regions} | {r.kind for r in self.scene.regions})
             raise ConfigError(
@@ -208,7 +228,10 @@ def _walkers(
         people += made
     model = motion_model(scenario.crowd, people)
     crowd_seed = np.random.SeedSequence(seed, spawn_key=(0xC20D,))
-    return walkers_in(places.scene, people, crowd_seed, model=model, queues=queues, router=places.people)
+    return Walkers(
+        people, places.segments, places.scene.bounds(), crowd_seed, model=model, queues=queues,
+        doorways=doorways_of(places.scene.regions, places.people), router=places.people,
+    )  # fmt: skip
 
 
 def _people(

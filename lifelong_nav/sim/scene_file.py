@@ -5,7 +5,8 @@
     regions: {door: {kind: doorway, low: [5.6, 3.5], high: [6.4, 4.5]}}
     boxes: [{name: desk, kind: table, x: 2, y: 2, size: [1.4, 0.7, 0.75]}]
 
-or `kind: office` for a generated building (`building.generate`), with `seed` to fix its layout.
+or `kind: office` for a generated building (`building.generate`), with `seed` to fix its layout and that
+kind's measures (`rooms: 4`).
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def scene_from(data: Mapping[str, Any], name: str, seed: int = 0) -> Scene:
         from lifelong_nav.sim.building import generate
 
         kind, layout = f.text("kind"), f.whole("seed", seed, 0, 2**31)
-        f.done()
-        return generate(kind, layout)
+        measures = {k: f.number(k) for k in f.data if k not in ("kind", "seed")}
+        return generate(kind, layout, **measures)
     walls = [Wall(*_ends(v, w)) for v, w in f.rows("walls")]
     if "outline" in f:
         x0, y0, x1, y1 = f.numbers("outline", (4,))
