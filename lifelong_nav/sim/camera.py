@@ -131,23 +131,35 @@ def optical(body: Pose3) -> Pose3:
 
 
 def overview_camera(
-    scene: Scene, fov_deg: float = 60.0, aspect: float = 4.0 / 3.0, tilt: float = 0.45
+    scene: Scene, fov_deg: float = 60.0, aspect: float = 4.0 / 3.0, tilt: float = 0.5, margin: float = 0.04
 ) -> Pose3:
-    """Viewpoint from the south, above the ceiling, that holds the whole plan.
+    """Viewpoint from the south, above the ceiling, that frames the whole plan as closely as can be.
 
     Args:
         scene: what to look at.
         fov_deg: horizontal field of view [deg].
         aspect: width over height of the picture.
         tilt: angle [rad] away from straight down; 0 is a plan view.
+        margin: share of the picture left free on each side.
     """
-    x0, y0, x1, y1 = scene.bounds(0.3)
-    half = np.tan(np.radians(fov_deg) / 2.0)
-    # Perspective widens the near (south) side: ask for its width, and for the depth of the plan.
-    reach = max((x1 - x0) / 2.0 / half, (y1 - y0) / 2.0 / (half / aspect) * np.cos(tilt))
-    distance = reach + (y1 - y0) / 2.0 * np.sin(tilt) + 1.0
-    centre = np.array([(x0 + x1) / 2.0, (y0 + y1) / 2.0, 0.0])
-    return look_at(centre + distance * np.array([0.0, -np.sin(tilt), np.cos(tilt)]), centre)
+    x0, y0, x1, y1 = scene.bounds(0.1)
+    top = max((w.height for w in scene.walls), default=0.0)
+    corners = np.array([(x, y, z) for x in (x0, x1) for y in (y0, y1) for z in (0.0, top)])
+    turn = matrix(look_at(np.zeros(3), np.array([0.0, np.sin(tilt), -np.cos(tilt)])))[:3, :3]
+    seen = corners @ turn
+    across = np.tan(np.radians(fov_deg) / 2.0) * (1.0 - 2.0 * margin)
+    # A corner is in the picture when |x - ex| <= across (z - ez), likewise for y: two pairs of bounds
+    # on the eye (ex, ey, ez), each tightest at one corner.
+    eye, back = np.zeros(3), []
+    for axis, slope in ((0, across), (1, across / aspect)):
+        high = float((seen[:, axis] - slope * seen[:, 2]).max())
+        low = float((-seen[:, axis] - slope * seen[:, 2]).max())
+        eye[axis] = (high - low) / 2.0
+        back.append(-(high + low) / (2.0 * slope))
+    eye[2] = min(back)
+    place = np.eye(4)
+    place[:3, :3], place[:3, 3] = turn, turn @ eye
+    return pose3(place)
 
 
 def chase_camera(robot: Pose2, distance: float = 3.2, height: float = 3.4, ahead: float = 1.2) -> Pose3:

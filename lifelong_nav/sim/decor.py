@@ -16,7 +16,7 @@ from lifelong_nav.sim.shapes import CEILING, FLOOR, WALL, Colour, Shape, planar,
 
 _ROOMS = ("room", "corridor", "hall", "office", "kitchen", "meeting", "lobby", "storage", "lab")
 _POSTER = 0.012  # thickness [m]
-_PLATE = 0.002  # thickness of a room's floor above the base floor [m], half of it shows
+_PLATE = 0.003  # thickness of a room's floor above the base floor [m], half of it shows
 
 
 def world_shapes(scene: Scene) -> list[Shape]:
@@ -58,12 +58,15 @@ def _colour(values: FloatArray) -> Colour:
 
 
 def _room_floors(scene: Scene, rng: np.random.Generator) -> list[Shape]:
-    """One thin plate per room, each with its own pattern; overlapping regions are left out."""
+    """One thin plate per room, from wall to wall, each with its own pattern; overlaps are left out."""
     taken: list[Region] = []
     shapes = []
     for region in scene.regions:
         pick, tint = int(rng.integers(1 << 16)), np.clip(rng.uniform(0.72, 1.0) * _pastel(rng), 0, 1)
-        if region.kind not in _ROOMS or any(_overlap(region, other) for other in taken):
+        if region.kind not in _ROOMS:
+            continue
+        region = _grown(region, scene)
+        if any(_overlap(region, other) for other in taken):
             continue
         taken.append(region)
         (x0, y0), (x1, y1) = region.low, region.high
@@ -73,6 +76,26 @@ def _room_floors(scene: Scene, rng: np.random.Generator) -> list[Shape]:
         size = (x1 - x0, y1 - y0, _PLATE)
         shapes.append(Shape("box", size, _colour(tint), FLOOR, pose, texture=f"floor/{pick}"))
     return shapes
+
+
+def _grown(region: Region, scene: Scene) -> Region:
+    """The region widened to the nearest upright or level walls around it; sides without stay."""
+    low, high = list(region.low), list(region.high)
+    middle = region.centre
+    for axis in (0, 1):
+        other = 1 - axis
+        before, after = -np.inf, np.inf
+        for wall in scene.walls:
+            ends = sorted((wall.a[other], wall.b[other]))
+            level = abs(wall.a[axis] - wall.b[axis]) < 1e-6
+            if not level or ends[1] <= region.low[other] or ends[0] >= region.high[other]:
+                continue
+            at = wall.a[axis]
+            before = max(before, at) if at <= middle[axis] else before
+            after = min(after, at) if at > middle[axis] else after
+        low[axis] = min(low[axis], before) if np.isfinite(before) else low[axis]
+        high[axis] = max(high[axis], after) if np.isfinite(after) else high[axis]
+    return replace(region, low=(low[0], low[1]), high=(high[0], high[1]))
 
 
 def _overlap(a: Region, b: Region) -> bool:

@@ -36,6 +36,7 @@ from lifelong_nav.sim.shapes import (
 )
 
 _SKY = (0.80, 0.86, 0.92, 1.0)
+_NEAR_ABOVE = 0.4  # m, nearest thing drawn from above the walls: far floors need the depth steps
 _ALL, _NONE = (True,) * 4, (False,) * 4  # colour masks of a target
 _BACKDROP = 1000.0  # m added to the distance of floors, so that they are drawn last
 
@@ -153,7 +154,8 @@ class GlRenderer:
         order = np.lexsort((distance, groups))
         rows, groups = rows[order], groups[order]
         with self._context:
-            self._draw(_projection(self._lens) @ view, rows, groups, shades)
+            near = NEAR if pose[2, 3] < self._top else _NEAR_ABOVE
+            self._draw(_projection(self._lens, near) @ view, rows, groups, shades)
             return self._read()
 
     def _seen(
@@ -342,8 +344,8 @@ def _static_shades(shapes: Sequence[Shape]) -> NDArray[np.float32]:
     return np.array(rows, dtype=np.float32).reshape(-1, 8)
 
 
-def _projection(lens: Intrinsics) -> FloatArray:
+def _projection(lens: Intrinsics, near: float) -> FloatArray:
     """(4, 4) optical frame to clip space; y stays down, so that row 0 of the picture is its top."""
     x, y = 2.0 * lens.focal / lens.width, 2.0 * lens.focal / lens.height
-    a, b = (FAR + NEAR) / (FAR - NEAR), -2.0 * FAR * NEAR / (FAR - NEAR)
+    a, b = (FAR + near) / (FAR - near), -2.0 * FAR * near / (FAR - near)
     return np.array([[x, 0, 0, 0], [0, y, 0, 0], [0, 0, a, b], [0, 0, 1.0, 0]])
