@@ -128,7 +128,7 @@ def _add_docs(verbs: Any) -> None:
 
 
 def _sim(a: argparse.Namespace) -> int:
-    from lifelong_nav import simulate
+    import lifelong_nav.simulate as simulate
 
     if a.list:
         return simulate.print_scenarios()
@@ -149,13 +149,13 @@ def _up(a: argparse.Namespace) -> int:
 
 
 def _replay(a: argparse.Namespace) -> int:
-    from lifelong_nav import replaying
+    import lifelong_nav.replaying as replaying
 
     return replaying.run(a, _overrides(a.param))
 
 
 def _record(a: argparse.Namespace) -> int:
-    from lifelong_nav.nodes import bag_recorder
+    import lifelong_nav.nodes.bag_recorder as bag_recorder
 
     summary = bag_recorder.record(a.out, topics=a.topics, duration=a.duration or None)
     print(summary)
@@ -174,13 +174,13 @@ def _bench(a: argparse.Namespace) -> int:
 
 
 def _doctor(a: argparse.Namespace) -> int:
-    from lifelong_nav import doctor
+    import lifelong_nav.doctor as doctor
 
     return doctor.run(as_json=a.json)
 
 
 def _docs(a: argparse.Namespace) -> int:
-    from lifelong_nav.nodes import pages
+    import lifelong_nav.nodes.pages as pages
 
     return pages.write(check=a.check)
 

@@ -1,0 +1,242 @@
+"""One run of the whole stack in simulation: build, launch, drive the errands, measure, stop.
+
+Used by `lifelong-nav sim`, the stack benchmark and the system tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lifelong_nav.core.errors import ConfigError, SimError
+from lifelong_nav.core.grid import save_map
+from lifelong_nav.core.types import Pose2
+from lifelong_nav.launcher import Launcher
+from lifelong_nav.sim import scenario as scenarios
+from lifelong_nav.sim.plan_map import scene_map
+from lifelong_nav.sim.scenario_build import Run, build
+from lifelong_nav.stack import Options
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run. `errands` 0 means all of the scenario's; `camera` is WxH@Hz or off."""
+
+    scenario: str = "office_day"
+    seed: int = 0
+    mode: str = "fast"
+    errands: int = 0
+    camera: str = "160x120@10"
+    view: bool = False
+    record: bool = False
+    composed: bool = False
+    namespace: str = ""
+    params_file: str = ""
+    log_level: str = "warn"
+    timeout: float = 3600.0
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Session:
+    """A run under way and, when it has ended, what came of it.
+
+    `simulated` and `wall` [s] are counted from the first command on; `cpu` [s] by process.
+    """
+
+    settings: Settings
+    folder: Path
+    scenario: scenarios.Scenario
+    drawn: Run
+    launcher: Launcher
+    runner: Any
+    monitor: Any
+    total: int
+    reason: str = ""
+    simulated: float = 0.0
+    wall: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Errands that succeeded."""
+        return sum(o.success for o in self.runner.outcomes)
+
+
+def run(
+    settings: Settings, folder: Path, watch: Callable[[Session], str | None] = lambda session: None
+) -> Session:
+    """Run until every errand has ended.
+
+    Args:
+        settings: what to run.
+        folder: for map, logs, recording and the monitor's files; must be empty or absent.
+        watch: called about 20 times a second; a returned sentence ends the run for that reason.
+
+    Raises:
+        ConfigError: the folder is in use, the scenario or a parameter is wrong.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty.", "Choose another folder.")
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    scenario = scenarios.load(settings.scenario)
+    drawn = build(scenario, settings.seed)
+    map_file = folder / "map" / "map.yaml"
+    save_map(map_file, scene_map(drawn.scene))
+    options = _options(settings, map_file, drawn.start)
+    with Launcher(options, composed=settings.composed, log_folder=folder / "log") as launcher:
+        launcher.start()
+        return _drive(settings, folder, scenario, drawn, launcher, watch)
+
+
+def camera_parameters(text: str) -> dict[str, Any]:
+    """`WxH@Hz` or `off` as parameters of the sim node."""
+    if text == "off":
+        return {"renderer": "off"}
+    try:
+        size, rate = text.split("@")
+        width, height = size.split("x")
+        return {"camera_width": int(width), "camera_height": int(height), "camera_rate": float(rate)}
+    except ValueError:
+        raise ConfigError(f"'{text}' is not WxH@Hz.", "Example: 160x120@10, or off.") from None
+
+
+def place_name(drawn: Run, pose: Pose2) -> str:
+    """The smallest region that holds a pose, by name; else its coordinates."""
+    inside = [
+        r for r in drawn.scene.regions
+        if r.low[0] <= pose.x <= r.high[0] and r.low[1] <= pose.y <= r.high[1]
+    ]  # fmt: skip
+    if not inside:
+        return f"({pose.x:.1f}, {pose.y:.1f})"
+    return min(inside, key=lambda r: (r.high[0] - r.low[0]) * (r.high[1] - r.low[1])).name
+
+
+def _options(settings: Settings, map_file: Path, start: Pose2) -> Options:
+    """Stack options of a simulated run; the user's overrides win."""
+    ours: dict[str, dict[str, Any]] = {
+        "sim": {
+            "scenario": settings.scenario, "seed": settings.seed, "mode": settings.mode,
+            **camera_parameters(settings.camera),
+        },
+        "localization": {"initial_pose": [start.x, start.y, start.yaw]},
+    }  # fmt: skip
+    for node, values in settings.overrides.items():
+        ours.setdefault(node, {}).update(values)
+    return Options(
+        profile="sim", namespace=settings.namespace, use_sim_time=True, params_file=settings.params_file,
+        log_level=settings.log_level, map=str(map_file), view=settings.view, overrides=ours,
+    )  # fmt: skip
+
+
+def _drive(
+    settings: Settings, folder: Path, scenario: scenarios.Scenario, drawn: Run, launcher: Launcher,
+    watch: Callable[[Session], str | None],
+) -> Session:  # fmt: skip
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.parameter import Parameter
+    from rclpy.signals import SignalHandlerOptions
+
+    from lifelong_nav.nodes.errand_runner import Errand, ErrandRunner
+    from lifelong_nav.nodes.run_monitor import RunMonitor
+
+    goals = drawn.goals[: settings.errands] if settings.errands > 0 else drawn.goals
+    errands = [Errand(place_name(drawn, g), g) for g in goals]
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    common: dict[str, Any] = {
+        "parameter_overrides": [Parameter("use_sim_time", value=True)], "namespace": settings.namespace
+    }  # fmt: skip
+    runner = ErrandRunner(errands, scenario.timeout, **common)
+    monitor = RunMonitor(folder, **common)
+    session = Session(settings, folder, scenario, drawn, launcher, runner, monitor, len(errands))
+    executor = SingleThreadedExecutor()
+    executor.add_node(runner)
+    executor.add_node(monitor)
+    recorder = _Recorder(folder) if settings.record else None
+    deadline, meter = time.monotonic() + settings.timeout, _Meter(launcher)
+    try:
+        while not runner.done and not session.reason:
+            executor.spin_once(timeout_sec=0.05)
+            launcher.poll()
+            runner.tick()
+            meter.update(runner.outcomes, runner.get_clock().now().nanoseconds * 1e-9)
+            session.simulated, session.wall = meter.simulated, meter.wall
+            session.reason = watch(session) or ""
+            if time.monotonic() > deadline:
+                session.reason = f"{settings.timeout:.0f} s of wall time are over"
+        session.cpu = meter.cpu()
+        if session.reason:
+            runner.cancel()
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.05)
+    except SimError as error:
+        session.reason = str(error)
+    finally:
+        if recorder is not None:
+            recorder.stop()
+        monitor.finish()
+        runner.finish()
+        executor.shutdown()
+        rclpy.try_shutdown()
+    return session
+
+
+class _Meter:
+    """Simulated and wall time, and CPU time of every process, since the first errand was accepted."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._start: tuple[float, float] | None = None
+        self._cpu: dict[str, float] = {}
+        self.simulated = self.wall = 0.0
+
+    def update(self, outcomes: list[Any], now: float) -> None:
+        """Look at the clocks."""
+        if self._start is None:
+            if outcomes:
+                self._start, self._cpu = (now, time.monotonic()), self._read()
+            return
+        self.simulated, self.wall = now - self._start[0], time.monotonic() - self._start[1]
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds by process name."""
+        return {name: t - self._cpu.get(name, 0.0) for name, t in self._read().items()}
+
+    def _read(self) -> dict[str, float]:
+        out = {}
+        for name, pid in {**self._launcher.pids(), "monitor": os.getpid()}.items():
+            try:
+                times = psutil.Process(pid).cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            out[name] = times.user + times.system
+        return out
+
+
+class _Recorder:
+    """`lifelong-nav record` as a child process."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "lifelong_nav.cli", "record", str(folder / "bag")]
+        self._child = subprocess.Popen(  # noqa: S603 (our own program)
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+
+    def stop(self) -> None:
+        """Close the bag."""
+        self._child.send_signal(signal.SIGINT)
+        try:
+            self._child.wait(30.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
