@@ -115,6 +115,7 @@ def _parts() -> Parts:
         (3, "sphere", at(-0.012, 0, 0.034), (0.118, 0.106, 0.112), HAIR, False),
         (3, "sphere", at(-0.034, 0, -0.02), (0.075, 0.100, 0.150), HAIR, False),
     ]
+    rows += [(2, "sphere", at(0.050, y, 0.016), (0.014, 0.013, 0.011), PHONE, False) for y in (-0.018, 0.018)]
     for upper, lower in ((4, 6), (5, 7)):
         rows += [
             (upper, "capsule", at(0, 0, 0), (0.058, 0.058, 0.205), SHIRT, True),

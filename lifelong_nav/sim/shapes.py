@@ -158,8 +158,24 @@ def static_shapes(scene: Scene) -> list[Shape]:
     shapes += wall_shapes(scene.walls)
     shapes += [s for d in scene.doors for s in _lintel(d, ceiling_height(scene))]
     shapes += [patch_shape(p, i) for i, p in enumerate(scene.floors)]
-    shapes += [box_shape(b, i, box_transform(b)) for i, b in enumerate(scene.boxes) if b.mass == 0.0]
+    for index, box in enumerate(scene.boxes):
+        if box.mass == 0.0:
+            shapes += _furniture(box, index)
     return shapes
+
+
+def _furniture(box: Box, index: int) -> list[Shape]:
+    """Shapes of a fixed box in the world; a potted plant fills the same cylinder with pot and crown."""
+    whole = box_shape(box, index, box_transform(box))
+    if "plant" not in box.kind or box.shape != "cylinder":
+        return [whole]
+    wide, _, tall = box.size
+    pot, crown = whole.pose.copy(), whole.pose.copy()
+    pot[2, 3], crown[2, 3] = box.z + 0.15 * tall, box.z + 0.62 * tall
+    return [
+        Shape("cylinder", (wide, wide, 0.3 * tall), (0.55, 0.33, 0.24), whole.body, pot),
+        Shape("capsule", (wide, wide, 0.76 * tall), box.colour, whole.body, crown),
+    ]
 
 
 def movable_shapes(scene: Scene) -> list[Shape]:
