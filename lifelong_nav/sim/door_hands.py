@@ -1,4 +1,4 @@
-"""People open doors by hand: who walks up to a leaf turns it, whichever way it swings.
+"""Doors are opened by hand: who walks up to a leaf turns it, whichever way it swings.
 
 Their bodies do not touch the leaf; the hand is a bounded torque, so that a door never crushes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lifelong_nav.core.errors import ConfigError
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.sim.crowd.state import CrowdState
 from lifelong_nav.sim.physics import World, disc_mask
@@ -16,10 +17,11 @@ _REACH = 1.3  # from a door's middle [m]
 _SPEED = 1.8  # [rad/s]
 _TORQUE = 40.0  # [Nm]
 _OPEN = 0.9  # share of the door's limit that counts as open
+_CLOSE_TO = 0.06  # of the wanted angle [rad]
 
 
 class DoorHands:
-    """Who holds which door.
+    """Who turns which door.
 
     Args:
         scene: its doors.
@@ -27,21 +29,39 @@ class DoorHands:
 
     def __init__(self, scene: Scene) -> None:
         rows = [
-            (d.x + np.cos(d.yaw) * d.width / 2, d.y + np.sin(d.yaw) * d.width / 2, d.limit * _OPEN)
+            (d.x + np.cos(d.yaw) * d.width / 2, d.y + np.sin(d.yaw) * d.width / 2, d.limit)
             for d in scene.doors
         ]
         self._spots: FloatArray = np.array(rows, dtype=float).reshape(-1, 3)
-        self._held = np.zeros(len(rows), dtype=bool)
+        self._names = {d.name: i for i, d in enumerate(scene.doors)}
+        self._asked = np.full(len(rows), np.nan)
+        self._speed = np.zeros(len(rows))
+
+    def turn(self, name: str, angle: float) -> None:
+        """Ask for a door to be turned to `angle` [rad]; cut to its limits.
+
+        Raises:
+            ConfigError: no such door, or an angle that is not finite.
+        """
+        if name not in self._names or not np.isfinite(angle):
+            known = ", ".join(self._names) or "none"
+            raise ConfigError(f"Cannot turn door '{name}' to {angle}.", f"Doors: {known}.")
+        index = self._names[name]
+        self._asked[index] = np.clip(angle, 0.0, self._spots[index, 2])
 
     def update(self, world: World, crowd: CrowdState) -> None:
-        """Push the doors people walk up to; let go of those that are open or left alone."""
+        """Move the doors that people walk up to, and those that were asked for; let go of the others."""
         walking = crowd.present & (np.abs(crowd.velocities).sum(axis=1) > 0.1)
-        wanted = disc_mask(self._spots[:, :2], crowd.positions[walking], _REACH)
-        if not (wanted | self._held).any():
+        near = disc_mask(self._spots[:, :2], crowd.positions[walking], _REACH)
+        asked = np.isfinite(self._asked)
+        if not (near | asked | (self._speed != 0.0)).any():
             return
-        wanted &= world.door_angles() < self._spots[:, 2]
-        for i in np.flatnonzero(wanted & ~self._held):
-            world.drive_door(int(i), _SPEED * 1.0, _TORQUE)
-        for i in np.flatnonzero(self._held & ~wanted):
-            world.drive_door(int(i), 0.0, 0.0)
-        self._held = wanted
+        angles = world.door_angles()
+        wanted = np.where(near & (angles < _OPEN * self._spots[:, 2]), _SPEED, 0.0)
+        gap = np.where(asked & (wanted == 0.0), self._asked - angles, 0.0)
+        self._asked[asked & (np.abs(self._asked - angles) < _CLOSE_TO)] = np.nan
+        speed = np.where(np.abs(gap) >= _CLOSE_TO, np.sign(gap) * _SPEED, wanted)
+        for i in np.flatnonzero(speed != self._speed):
+            torque = _TORQUE if speed[i] != 0.0 else 0.0
+            world.drive_door(int(i), float(speed[i]), torque)
+        self._speed = speed

@@ -113,6 +113,18 @@ class Simulation:
         """Wheel radii over nominal; the odometry does not know."""
         self.robot.set_wheel_wear(left, right)
 
+    def set_door(self, name: str, angle: float) -> None:
+        """Have a door turned by hand to `angle` [rad]; it is let go of when it arrives."""
+        self._hands.turn(name, angle)
+
+    def move_box(self, name: str, pose: Pose2) -> None:
+        """Put furniture or an object elsewhere, upright and at its old height."""
+        self.scene = self.world.move_box(name, pose)
+        self._slice = static_slice(self.scene, LIDAR_HEIGHT)
+        if self._eye is not None:  # furniture is part of what a renderer holds still
+            self._eye.close()
+            self._eye = Eye(self.scene, self.robot, self.config, self.seed)
+
     def step(self, picture: bool = True) -> Sensed:
         """Advance one tick and return what the sensors gave in it.
 
@@ -222,6 +234,8 @@ class Simulation:
         return int(self._ticks / period + 1e-6) != int((self._ticks - 1) / period + 1e-6)
 
     def _move_people(self, state: BaseState) -> None:
+        if self.scene.doors:
+            self._hands.update(self.world, self._crowd_state)
         if self.crowd is None:
             return
         at = state.position[:2].copy()
@@ -229,8 +243,6 @@ class Simulation:
         self._crowd_state = self.crowd.state()
         self._gait = figures.advance(self._gait, self._crowd_state, self.config.tick)
         self._bodies.place(self._crowd_state, at, BASE_RADIUS)
-        if self.scene.doors:
-            self._hands.update(self.world, self._crowd_state)
 
     def _run_physics(self) -> tuple[tuple[ImuSample, ...], list[Touch]]:
         imu, touches, start = [], {}, self.time

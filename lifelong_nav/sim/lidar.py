@@ -167,12 +167,11 @@ def noisy_ranges(
     neighbour = np.roll(ranges, -1)
     if config.field_of_view < 360.0:
         neighbour[-1] = ranges[-1]
-    with np.errstate(invalid="ignore"):
-        edge = np.isfinite(ranges) & np.isfinite(neighbour) & (np.abs(neighbour - ranges) > 0.15)
-    # a beam that falls half on the nearer surface reads in between; only close edges blend, as pulses merge
-    edge &= np.abs(np.where(edge, neighbour - ranges, 0.0)) < 1.0
-    mix = edge & (blend < scale * config.mixed)
-    out = np.where(mix, ranges + share * np.where(mix, neighbour - ranges, 0.0), out)
+    # A beam that falls half on the nearer surface reads in between; only close edges blend, as pulses merge.
+    both = np.isfinite(ranges) & np.isfinite(neighbour)
+    step = np.subtract(neighbour, ranges, out=np.zeros(n), where=both)
+    mix = (np.abs(step) > 0.15) & (np.abs(step) < 1.0) & (blend < scale * config.mixed)
+    out = np.where(mix, ranges + share * step, out)
     out[(lost < scale * config.dropout) | ~(out <= config.range_max) | (out < config.range_min)] = np.inf
     return out.astype(np.float32)
 

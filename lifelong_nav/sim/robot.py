@@ -192,8 +192,11 @@ class Robot:
         linear, angular = p.getBaseVelocity(self.body, physicsClientId=self._c)
         rotation = np.array(p.getMatrixFromQuaternion(quaternion)).reshape(3, 3)
         arm = rotation @ -self._com
-        spin = np.array(angular)
-        return BaseState(np.array(position) + arm, rotation, np.array(linear) + np.cross(spin, arm), spin)
+        (ax, ay, az), (wx, wy, wz) = arm.tolist(), angular
+        # velocity of the frame's origin: that of the centre of mass plus spin x arm (np.cross is slow)
+        swing = (wy * az - wz * ay, wz * ax - wx * az, wx * ay - wy * ax)
+        velocity = np.array(linear) + swing
+        return BaseState(np.array(position) + arm, rotation, velocity, np.array(angular))
 
     def wheel_rates(self) -> FloatArray:
         """(2,) rate [rad/s] of the left and right encoder, as the worn wheels turn."""

@@ -110,9 +110,8 @@ class WheelOdometry:
 
 def _growth(yaw: float, path: float, turn: float) -> FloatArray:
     """(3, 3) covariance added by one step: 10 cm^2 per metre along, 2 across, 0.01 rad^2 per rad."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    frame = np.array([[c, -s], [s, c]])
-    out = np.zeros((3, 3))
-    out[:2, :2] = frame @ np.diag([1e-3, 2e-4]) @ frame.T * abs(path)
-    out[2, 2] = 1e-3 * abs(path) + 1e-2 * abs(turn)
-    return out
+    c, s, d = float(np.cos(yaw)), float(np.sin(yaw)), abs(path)
+    along, across = 1e-3 * d, 2e-4 * d
+    xy = (along - across) * c * s
+    xx, yy = along * c * c + across * s * s, along * s * s + across * c * c
+    return np.array([[xx, xy, 0.0], [xy, yy, 0.0], [0.0, 0.0, 1e-3 * d + 1e-2 * abs(turn)]])
