@@ -90,7 +90,7 @@ def test_everything_reaches_the_recording(tmp_path):
         "/camera", "/command/speed", "/command/turn",
         "/gate/state", "/gate/log", "/map/contact", "/events",
     }  # fmt: skip
-    assert held["/map/odom/people", "Ellipsoids3D:labels"] == [["1 · g0", "2 · g0", "3"]] * 3
+    assert held["/map/odom/people/names", "Points3D:labels"] == [["1 · g0", "2 · g0", "3"]] * 3
     centres = np.array(held["/map/odom/people", "Ellipsoids3D:centers"])
     np.testing.assert_allclose(centres[0, :, :2], [(5.0, 4.5), (5.6, 4.0), (6.5, 1.5)], rtol=1e-6)
     assert len(held["/map/odom/people/velocity", "LineStrips3D:strips"][0]) == 2, "who stands has no arrow"
@@ -236,7 +236,7 @@ def test_a_browser_draws_the_scene(served, tmp_path):
         "plan": (colours.PLAN, 200),
         "predicted path": (colours.PREDICTED, 80),
         "robot": (colours.ROBOT, 60),
-        "group of people": (colours.GROUPS[0], 150),
+        "group of people": (colours.GROUPS[0], 200),
         "scan": (colours.SCAN, 40),
         "camera": ((10, 90, 60), 3000),
         "contact": (colours.CONTACT, 40),

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import require_package
 from lifelong_nav.core.geometry import transform_points2, yaw_to_xyzw
-from lifelong_nav.core.grid import UNKNOWN, OccupancyGrid
+from lifelong_nav.core.grid import OccupancyGrid
 from lifelong_nav.core.types import FloatArray, Image, LaserScan, People, Pose2, Twist2
 from lifelong_nav.viz import colours
 from lifelong_nav.viz.layout import APPLICATION, TIMELINE, layout
 from lifelong_nav.viz.pictures import COST_SHADES, MAP_SHADES, jpeg, shrink
 from lifelong_nav.viz.server import ViewerServer
+from lifelong_nav.viz.strokes import CIRCLE, arrows, known_bounds, path, raised, ring
 
 GATE_STATES = ("pass", "limited", "stopped")
 """By the numbers of GateState.msg."""
@@ -41,7 +42,6 @@ _STRIPS = (
     ("goal", colours.GOAL, 0.06),
     ("trail", (150, 185, 235), 0.03),
 )
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 17)), np.sin(np.linspace(0, 2 * np.pi, 17))], axis=-1)
 _BATCH = 0.2
 """Seconds of drawings that are sent together: fewer, larger parcels are cheaper for both ends."""
 _TRAIL_STEP, _TRAIL_LENGTH = 0.15, 600
@@ -133,13 +133,13 @@ class LiveView:
             or np.hypot(pose.x - self._trail[-1][0], pose.y - self._trail[-1][1]) > _TRAIL_STEP
         ):
             self._trail.append((pose.x, pose.y))
-            self._lines(stamp, f"{root}/trail", [_raised(np.array(self._trail), 0.01)])
+            self._lines(stamp, f"{root}/trail", [raised(np.array(self._trail), 0.01)])
 
     def log_map(self, stamp: float, grid: OccupancyGrid) -> None:
         """The building map; the first one also sets the eye above it."""
         grid = shrink(grid, self.config.map_cells)
         self._log(stamp, "map/floor", self._grid(grid, MAP_SHADES, 1.0, 0.0), repeat=True)
-        bounds = _known_bounds(grid)
+        bounds = known_bounds(grid)
         if self._bounds is None and bounds is not None:
             self._bounds = bounds
             self._record.send_blueprint(layout(bounds))
@@ -159,7 +159,7 @@ class LiveView:
             sensor: pose of the sensor in `frame` at the scan's stamp.
             frame: map or odom.
         """
-        points = _raised(transform_points2(sensor, scan.points()), 0.25)
+        points = raised(transform_points2(sensor, scan.points()), 0.25)
         self._log(scan.stamp, f"{_FRAMES[frame]}/scan", self._rr.Points3D.from_fields(positions=points))
 
     def log_people(self, people: People, true: bool = False) -> None:
@@ -172,8 +172,8 @@ class LiveView:
         root = _FRAMES[people.frame_id]
         xy, radii = people.positions(), people.radii()
         if true:
-            rings = xy[:, None] + radii[:, None, None] * _CIRCLE
-            self._lines(people.stamp, f"{root}/true_people", _raised(rings, 0.02))
+            rings = xy[:, None] + radii[:, None, None] * CIRCLE
+            self._lines(people.stamp, f"{root}/true_people", raised(rings, 0.02))
             return
         groups = np.array([p.group_id for p in people.people], dtype=np.int64)
         rgba = colours.person_colours(groups, np.array([p.confidence for p in people.people]))
@@ -181,19 +181,22 @@ class LiveView:
         names = [f"{p.id}" if p.group_id < 0 else f"{p.id} · g{p.group_id}" for p in people.people]
         bodies = self._rr.Ellipsoids3D.from_fields(
             half_sizes=np.column_stack([radii, radii, np.full(len(radii), _PAWN)]),
-            centers=_raised(xy, _PAWN), colors=packed, labels=names,
+            centers=raised(xy, _PAWN), colors=packed,
         )  # fmt: skip
         self._log(people.stamp, f"{root}/people", bodies)
+        below = raised(xy - np.column_stack([0.0 * radii, radii + 0.12]), _PAWN)
+        tags = self._rr.Points3D.from_fields(positions=below, labels=names)
+        self._log(people.stamp, f"{root}/people/names", tags)
         velocities = people.velocities()
         moving = np.hypot(*velocities.T) > 0.05
-        arrows = _raised(_arrows(xy[moving], velocities[moving]), 2.2 * _PAWN)
-        drawing = self._rr.LineStrips3D.from_fields(strips=arrows, colors=packed[moving])
+        speeds = raised(arrows(xy[moving], velocities[moving]), 2.2 * _PAWN)
+        drawing = self._rr.LineStrips3D.from_fields(strips=speeds, colors=packed[moving])
         self._log(people.stamp, f"{root}/people/velocity", drawing)
         self._groups(people.stamp, f"{root}/people/groups", xy, groups)
 
     def log_people_prediction(self, stamp: float, paths: FloatArray, frame: str = "odom") -> None:
         """Where people are expected: (N, T, 2) [m]."""
-        lines = _raised(np.asarray(paths, dtype=float), 0.05)
+        lines = raised(np.asarray(paths, dtype=float), 0.05)
         self._lines(stamp, f"{_FRAMES[frame]}/people_prediction", lines)
 
     def log_image(self, image: Image) -> None:
@@ -208,17 +211,17 @@ class LiveView:
         there = np.zeros((0, 3)) if goal is None else goal.array()[None]
         ahead = 0.6 * np.stack([np.cos(there[:, 2]), np.sin(there[:, 2])], axis=-1)
         drawing = self._rr.LineStrips3D.from_fields(
-            strips=_raised(_arrows(there[:, :2], ahead), 0.08), labels=["goal"] * len(there)
+            strips=raised(arrows(there[:, :2], ahead), 0.08), labels=["goal"] * len(there)
         )
         self._log(stamp, f"{_FRAMES[frame]}/goal", drawing, repeat=True)
 
     def log_plan(self, stamp: float, poses: FloatArray, frame: str = "map") -> None:
         """The route: (T, 2 or 3) x, y, (yaw); empty takes it away."""
-        self._lines(stamp, f"{_FRAMES[frame]}/plan", _path(poses, 0.03))
+        self._lines(stamp, f"{_FRAMES[frame]}/plan", path(poses, 0.03))
 
     def log_predicted(self, stamp: float, poses: FloatArray, frame: str = "odom") -> None:
         """Where the controller expects to be: (T, 2 or 3) x, y, (yaw)."""
-        self._lines(stamp, f"{_FRAMES[frame]}/predicted_path", _path(poses, 0.06))
+        self._lines(stamp, f"{_FRAMES[frame]}/predicted_path", path(poses, 0.06))
 
     def log_command(self, stamp: float, raw: Twist2, sent: Twist2) -> None:
         """What the controller asked for and what the gate let through."""
@@ -277,7 +280,9 @@ class LiveView:
             for name, colour, radius in _STRIPS:
                 fix(f"{root}/{name}", rr.LineStrips3D.from_fields(colors=[colour], radii=[radius]))
             fix(f"{root}/scan", rr.Points3D.from_fields(colors=[colours.SCAN], radii=[0.03]))
-            fix(f"{root}/people", rr.Ellipsoids3D.from_fields(fill_mode="solid", show_labels=True))
+            fix(f"{root}/people", rr.Ellipsoids3D.from_fields(fill_mode="solid"))
+            tags = rr.Points3D.from_fields(colors=[(40, 44, 52)], radii=[0.0], show_labels=True)
+            fix(f"{root}/people/names", tags)
             fix(f"{root}/people/velocity", rr.LineStrips3D.from_fields(radii=[0.035]))
             fix(f"{root}/people/groups", rr.LineStrips3D.from_fields(radii=[0.04]))
         series = rr.SeriesLines(
@@ -294,7 +299,7 @@ class LiveView:
             lengths=[2.0 * _PAWN], radii=[0.27], centers=[(0.0, 0.0, _PAWN)], colors=[colours.ROBOT],
             fill_mode="solid",
         )  # fmt: skip
-        nose = _raised(_arrows(np.array([[-0.15, 0.0]]), np.array([[0.38, 0.0]])), 2.2 * _PAWN)
+        nose = raised(arrows(np.array([[-0.15, 0.0]]), np.array([[0.38, 0.0]])), 2.2 * _PAWN)
         self._record.log(f"{root}/robot/body", body, static=True)
         strip = rr.LineStrips3D(nose, colors=[(255, 255, 255)], radii=[0.04])
         self._record.log(f"{root}/robot/nose", strip, static=True)
@@ -323,42 +328,6 @@ class LiveView:
         for group in np.unique(groups[groups >= 0]):
             members = xy[groups == group]
             if len(members) > 1:
-                lines.append(_raised(_ring(members), 0.02))
+                lines.append(raised(ring(members), 0.02))
                 shades.append(colours.GROUPS[group % len(colours.GROUPS)])
         self._log(stamp, path, self._rr.LineStrips3D.from_fields(strips=lines, colors=shades))
-
-
-def _raised(xy: FloatArray, z: float) -> FloatArray:
-    """(..., 2) to (..., 3) at height z, float32."""
-    return np.concatenate([xy, np.full((*xy.shape[:-1], 1), z)], axis=-1).astype(np.float32)
-
-
-def _ring(points: FloatArray) -> FloatArray:
-    """Closed line through points, in order around their middle."""
-    offset = points - points.mean(axis=0)
-    order = np.argsort(np.arctan2(offset[:, 1], offset[:, 0]))
-    return points[[*order, order[0]]]
-
-
-def _arrows(origins: FloatArray, vectors: FloatArray) -> FloatArray:
-    """(N, 5, 2) one line each that runs to the tip and back over the two barbs."""
-    tips = origins + vectors
-    back, side = -0.28 * vectors, 0.2 * np.stack([-vectors[:, 1], vectors[:, 0]], axis=-1)
-    return np.stack([origins, tips, tips + back + side, tips, tips + back - side], axis=1)
-
-
-def _path(poses: FloatArray, z: float) -> list[FloatArray]:
-    points = np.asarray(poses, dtype=float)
-    return [_raised(points[:, :2], z)] if len(points) > 1 else []
-
-
-def _known_bounds(grid: OccupancyGrid) -> tuple[float, float, float, float] | None:
-    rows, columns = np.nonzero(grid.data != UNKNOWN)
-    if not len(rows):
-        return None
-    x, y = grid.origin
-    r = grid.resolution
-    return (
-        x + r * float(columns.min()), y + r * float(rows.min()),
-        x + r * float(columns.max() + 1), y + r * float(rows.max() + 1),
-    )  # fmt: skip
