@@ -45,20 +45,37 @@ def test_standing_feet_do_not_slide(speed, heading, aside):
     steps = list(walk(walker(speed, heading, heading + aside, 4), 2.0))
     track = np.array([balls(s, g) for s, g in steps])
     phase = np.array([(g.phase[:, None] + [0.0, 0.5]) % 1.0 for _, g in steps])
-    stands = (phase[1:] < 0.6) & (phase[:-1] < 0.6) & (phase[1:] > phase[:-1])
+    stands = (phase[1:] < figures._STANCE) & (phase[:-1] < figures._STANCE) & (phase[1:] > phase[:-1])
     moved = np.linalg.norm(np.diff(track[..., :2], axis=0), axis=-1)
     assert stands.mean() > 0.4
     assert moved[stands].max() < 1e-6
     assert track[..., 2].min() > -1e-9
 
 
+def test_legs_reach_their_feet_and_stay_long():
+    """No shin is torn off its foot by more than 3 cm, no knee of a standing leg bends past 35 deg."""
+    for speed in (0.0, 0.6, 1.3, 1.6):
+        for state, gait in list(walk(walker(speed, n=12), 1.5, 0.05))[10:]:
+            body = looks(state.ids)
+            hip, knee, ankle, _ = figures._legs(gait.phase, gait.stride, gait.course, body)
+            tall = body.height[:, None]
+            assert np.allclose(np.linalg.norm(knee - hip, axis=-1), 0.245 * tall)
+            assert np.abs(np.linalg.norm(ankle - knee, axis=-1) - 0.235 * tall).max() < 0.03
+            thigh, shin = knee - hip, ankle - knee
+            bend = np.einsum("nli,nli->nl", thigh, shin)
+            bend /= np.linalg.norm(thigh, axis=-1) * np.linalg.norm(shin, axis=-1)
+            p = (gait.phase[:, None] + [0.0, 0.5]) % 1.0
+            flat = p < 0.6 * figures._STANCE  # before the heel rises
+            assert np.degrees(np.arccos(np.clip(bend, -1, 1)))[flat].max() < 35.0
+
+
 def test_phase_follows_the_way_not_the_clock():
     slow, fast = (list(walk(walker(v, n=3), 12.0 / v)) for v in (0.5, 1.0))
-    assert np.allclose(slow[-1][1].stride, 1.2 * np.sqrt(0.5))
+    assert np.allclose(slow[-1][1].stride, figures._STRIDE * np.sqrt(0.5))
     standing = list(walk(walker(0.0, n=3), 2.0))
     assert np.allclose(standing[0][1].phase, standing[-1][1].phase)
     assert np.allclose(standing[-1][1].stride, 0.0)
-    assert np.allclose(fast[-1][1].stride, 1.2)
+    assert np.allclose(fast[-1][1].stride, figures._STRIDE)
 
 
 def test_starting_and_stopping_is_smooth():

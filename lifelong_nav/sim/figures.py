@@ -24,8 +24,8 @@ LINKS = (
 LEG_RADIUS = 0.07
 """Radius [m] of a leg as the lidar sees it."""
 
-_STANCE = 0.6  # share of the stride a foot stands on the floor (Perry & Burnfield, Gait Analysis)
-_STRIDE = 1.2  # stride [m] at 1 m/s; it grows with the root of the speed, and so does the cadence
+_STANCE = 0.58  # share of the stride a foot stands on the floor (Perry & Burnfield, Gait Analysis)
+_STRIDE = 1.15  # stride [m] at 1 m/s; it grows with the root of the speed, and so does the cadence
 _STRIDE_LAG = 0.3  # s, how fast the stride follows the speed
 _FASTEST = 2.0  # strides per second
 _UP = np.array([0.0, 0.0, 1.0])
@@ -151,7 +151,7 @@ def _legs(
     reach = _STANCE * stride[:, None]
     eased = swing - np.sin(2.0 * np.pi * swing) / (2.0 * np.pi)
     along = np.where(p < _STANCE, reach / 2.0 - p * stride[:, None], reach * (eased - 0.5))
-    along = along + 0.05 * vigour + 0.075 * tall  # the ball is ahead of the ankle
+    along = along - 0.05 * vigour + 0.075 * tall  # the ball is ahead of the ankle
     pitch = _foot_pitch(p, swing) * vigour
     ball = np.empty((n, 2, 3))
     # Walking narrows the stance; sideways steps must not cross the legs.
@@ -165,8 +165,8 @@ def _legs(
     ankle[..., 2] += tall * (0.075 * np.sin(pitch) + 0.042 * np.cos(pitch))
     hip = np.zeros((n, 2, 3))
     hip[..., 1] = body.hip[:, None] * _LEG_SIDES
-    bob = 0.012 * np.cos(4.0 * np.pi * (phase - 0.05))
-    hip[..., 2] = (body.height * (0.515 - 0.018 * vigour[:, 0]) - bob * vigour[:, 0])[:, None]
+    bob = 0.024 * np.cos(4.0 * np.pi * (phase - 0.04))  # lowest when both feet are down
+    hip[..., 2] = (body.height * (0.5205 - 0.014 * vigour[:, 0]) - bob * vigour[:, 0])[:, None]
     return hip, _knee(hip, ankle, 0.245 * tall, 0.235 * tall), ankle, ball
 
 
