@@ -211,3 +211,43 @@ def test_names_that_are_not_bags(tmp_path):
     for name, sentence in expected.items():
         with pytest.raises(BagError, match=sentence):
             open_bag(tmp_path / name)
+
+
+def test_our_files_satisfy_the_other_readers(tmp_path):
+    from mcap.reader import make_reader
+    from mcap_ros2.decoder import DecoderFactory
+    from rosbags.typesys import Stores, get_typestore
+
+    from lifelong_nav.replay.qos import TopicQos
+    from lifelong_nav.replay.writer import BagWriter, WriterConfig
+
+    written = make.ours(tmp_path / "b", 30)
+    with AnyReader([tmp_path / "b"]) as other:
+        assert [(c.topic, stamp, bytes(raw)) for c, stamp, raw in other.messages()] == written
+        people = next(c for c in other.connections if c.topic == "/people")
+        assert (
+            other.deserialize(next(d for t, _, d in written if t == "/people"), people.msgtype).people == []
+        )
+        latest = get_typestore(Stores.LATEST)
+        scan = next(c for c in other.connections if c.topic == "/scan")
+        assert scan.digest in ("", latest.hash_rihs01("sensor_msgs/msg/LaserScan"))
+    with (tmp_path / "b" / "b_0.mcap").open("rb") as file:
+        reader = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
+        decoded = [(channel.topic, m.log_time, ros) for _, channel, m, ros in reader.iter_decoded_messages()]
+        assert [d[:2] for d in decoded] == [w[:2] for w in written]
+        assert decoded[0][2].header.frame_id in ("laser", "odom")
+    latched = TopicQos(reliable=False, transient_local=True, depth=7)
+    with BagWriter(tmp_path / "c", WriterConfig(min_free_bytes=0)) as writer:
+        writer.add_topic("/s", "std_msgs/msg/String", qos=latched)
+        writer.write("/s", 1, b"\x00\x01\x00\x00\x01\x00\x00\x00\x00")
+    with open_bag(tmp_path / "c") as bag:
+        assert bag.topics["/s"].qos == latched
+        assert bag.topics["/s"].type_hash == latest.hash_rihs01("std_msgs/msg/String")
+
+
+@pytest.mark.data
+def test_real_qos(data_folder):
+    with open_bag(data_folder / "robot_bags" / "olin_rosbag2" / "bags" / "macfirst_floor_take_2") as bag:
+        assert bag.topics["/tf_static"].qos.transient_local
+        assert not bag.topics["/odom"].qos.reliable
+        assert bag.topics["/scan"].qos.reliable

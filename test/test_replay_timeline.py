@@ -148,6 +148,21 @@ def test_lockstep_never_has_more_than_the_window_in_flight(rate):
 
     got = messages(play(line, clock, 8.0, acks=slow))
     assert [e for _, e in got] == items()
+    line.give_up()
+    line.due(clock.steady())
+    assert line.done
+
+
+def test_the_last_answers_are_awaited():
+    line = timeline(rate=0.0, lockstep="/scan", window=20, loop=2)
+    assert len([e for e in line.due(0.0) if isinstance(e, Item)]) == 20
+    assert line.blocked
+    line.ack(items()[-1].stamp)
+    assert len([e for e in line.due(0.0) if isinstance(e, Item)]) == 20
+    line.due(0.0)
+    assert not line.done
+    assert line.give_up() == 10
+    line.due(0.0)
     assert line.done
 
 

@@ -167,7 +167,7 @@ def _strip_frames(message: Any) -> None:
 
 
 class Codec:
-    """Decodes the messages of one channel, and turns ROS 1 messages into CDR (frame ids lose their slash).
+    """Decodes the messages of one channel, and makes them fit for live subscribers.
 
     Args:
         channel: the stream, with its embedded definition.
@@ -176,55 +176,64 @@ class Codec:
 
     def __init__(self, channel: Channel, distro: str = "latest") -> None:
         self.channel = channel
-        own: Any = embedded_types(channel)
         self.ros1 = channel.encoding == "ros1"
-        live: Any = known_types(channel.type, "latest" if self.ros1 else distro)
-        self.source: Any = own or (live if not self.ros1 else None)
-        self.target: Any = self.source
-        if self.ros1 and own is not None:
-            self.target = live if live is not None else _without_seq(own)
-        self.same = not self.ros1 or live is None or self._same_wire()
+        own: Any = embedded_types(channel)
+        live: Any = known_types(channel.type)
+        recorded: Any = None if self.ros1 else known_types(channel.type, distro)
+        self.source: Any = own or recorded
+        self.target: Any = live
+        if live is None:
+            self.target = _without_seq(own) if self.ros1 and own is not None else self.source
+        self.same = self.source is None or self.source is self.target or live is None or self._same_wire()
         self.cache: dict[str, object] = {}
         self.framed = self.ros1 and self.target is not None and _has_frames(self.target, channel.type, 0)
 
     def _same_wire(self) -> bool:
         from rosbags.convert.converter import is_same_wireformat
 
-        if self.source is None:
-            return False
         try:
             return bool(is_same_wireformat(self.source, self.target, self.channel.type, self.channel.type))
         except KeyError:
             return False
 
     def cdr(self, data: bytes) -> bytes:
-        """The message as ROS 2 CDR; ROS 1 headers lose `seq`.
+        """The message as CDR of today's definition of its type, for live subscribers.
+
+        ROS 1 messages are converted (headers lose `seq`, frame ids their slash); messages of a ROS release
+        that defined the type otherwise are migrated field by field; all others pass unchanged, unchecked.
 
         Raises:
             BagError: its definition is unknown or the bytes do not follow it.
         """
-        if not self.ros1:
+        if not self.ros1 and self.same:
             return data
         self._need()
         name = self.channel.type
         try:
-            if self.same:
+            if not self.same:
+                new = self._migrated(data)
+            else:
                 out = bytes(self.target.ros1_to_cdr(data, name))  # skips `seq` itself
                 if not (self.framed and _SLASHED.search(data, 0, _HEAD)):
                     return out
                 new = self.target.deserialize_cdr(out, name)
-            else:
-                from rosbags.convert.converter import migrate_message
-
-                old = self.source.deserialize_ros1(data, name)
-                new = migrate_message(self.source, self.target, name, name, self.cache, old)
-            _strip_frames(new)
+            if self.ros1:
+                _strip_frames(new)
             return bytes(self.target.serialize_cdr(new, name))
         except Exception as error:
             raise self._bad(error) from error
 
+    def _migrated(self, data: bytes) -> Any:
+        from rosbags.convert.converter import migrate_message
+
+        name = self.channel.type
+        old = (
+            self.source.deserialize_ros1(data, name) if self.ros1 else self.source.deserialize_cdr(data, name)
+        )
+        return migrate_message(self.source, self.target, name, name, self.cache, old)
+
     def decode(self, data: bytes) -> Any:
-        """The message as a rosbags dataclass (fields named as in ROS 2, arrays as numpy).
+        """The message as a rosbags dataclass, by the definition it was recorded with (ROS 1: today's).
 
         Raises:
             BagError: its definition is unknown or the bytes do not follow it.
@@ -233,7 +242,9 @@ class Codec:
         if self.channel.encoding not in ("cdr", "ros1"):
             raise self._bad(ValueError(f"messages are encoded as {self.channel.encoding!r}"))
         try:
-            return self.target.deserialize_cdr(self.cdr(data), self.channel.type)
+            if self.ros1:
+                return self.target.deserialize_cdr(self.cdr(data), self.channel.type)
+            return self.source.deserialize_cdr(data, self.channel.type)
         except BagError:
             raise
         except Exception as error:

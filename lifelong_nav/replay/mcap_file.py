@@ -83,7 +83,8 @@ class _McapParser:
         meta = _Fields(fields.sized())
         extra: dict[str, str] = {}
         while meta.at < len(meta.data):
-            extra[meta.text()] = meta.text()
+            key = meta.text()
+            extra[key] = meta.text()
         name, form, text = self.schemas.get(schema, ("", "", ""))
         channel = Channel(
             topic, normal_type(name), encoding, text, form,

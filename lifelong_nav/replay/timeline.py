@@ -89,6 +89,9 @@ class Timeline:
             self._tick(self._start, out)
         while len(out) < _BATCH and not self.done and not self.paused:
             if self._next is None:
+                if self._flight:  # the last answers belong to this pass
+                    self._anchor, self._blocked = (steady, self.position(steady)), True
+                    break
                 self._restart(steady, out)
                 continue
             item = self._next
@@ -205,13 +208,13 @@ class Timeline:
     def _restart(self, steady: float, out: list[Item | Tick]) -> None:
         self.loops += 1
         if self.config.loop and self.loops >= self.config.loop:
-            self.done = True
+            self.done, self._blocked = True, False
             return
         self._items = self._passes()
         self._next = next(self._items, None)
         if self._next is None:
             self.done = True
             return
-        self._flight.clear()
+        self._blocked = False
         self._anchor = (steady, self._start)
         self._tick(self._start, out)
