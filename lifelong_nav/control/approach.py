@@ -10,6 +10,8 @@ from lifelong_nav.core.config import param
 from lifelong_nav.core.geometry import angle_difference
 from lifelong_nav.core.types import Pose2, Twist2
 
+_REST = 0.05  # m/s; wheel odometry reports less for a robot at rest
+
 
 @dataclass(frozen=True)
 class ApproachConfig:
@@ -25,8 +27,8 @@ class ApproachConfig:
 class Approach:
     """Remembers that the goal's position was reached, so that drift at the rim starts no new dance.
 
-    Inside `inner * position` driving ends and turning on the spot begins; it starts again only when the
-    robot is pushed out of `position`.
+    Inside `inner * position`, or inside `position` and at rest, driving ends and turning on the spot
+    begins; driving starts again only when the robot is pushed out of `position`.
     """
 
     def __init__(self, config: ApproachConfig | None = None) -> None:
@@ -50,7 +52,7 @@ class Approach:
         distance = float(np.hypot(goal.x - pose.x, goal.y - pose.y))
         if distance > c.position:
             self._arrived = False
-        elif distance <= c.inner * c.position:
+        elif distance <= c.inner * c.position or abs(twist.vx) < _REST:
             self._arrived = True
         if not self._arrived:
             return None, False
@@ -59,7 +61,7 @@ class Approach:
             self._turned = False
         elif abs(off) <= c.inner * c.yaw:
             self._turned = True
-        moving = abs(twist.vx) > 0.05 or abs(twist.wz) > 0.1
+        moving = abs(twist.vx) > _REST or abs(twist.wz) > 2.0 * _REST
         if self._turned:
             return Twist2(), not moving
         rate = min(c.yaw_rate, float(np.sqrt(2.0 * c.yaw_accel * abs(off))), 2.5 * abs(off))

@@ -12,7 +12,7 @@ import numpy as np
 
 from lifelong_nav.control.local_field import DistanceField, lookup
 from lifelong_nav.control.path import PathWindow
-from lifelong_nav.control.social import Forecast, SocialConfig, contact, group_cost, space_cost
+from lifelong_nav.control.social import Forecast, SocialConfig, between, contact, group_cost, space_cost
 from lifelong_nav.core.config import param
 from lifelong_nav.core.types import FloatArray
 
@@ -24,12 +24,13 @@ class CostConfig:
     progress: float = param(14.0, "", 0.0, 1000.0, "Falling behind the desired progress along the path.")
     lateral: float = param(0.8, "", 0.0, 1000.0, "Distance to the path, squared up to 1 m.")
     heading: float = param(1.0, "", 0.0, 1000.0, "Facing away from the path's direction.")
-    goal: float = param(6.0, "", 0.0, 1000.0, "Distance left to the goal at the horizon, when near it.")
-    obstacle: float = param(2.5, "", 0.0, 1000.0, "Nearness to obstacles, falling with `obstacle_fall`.")
+    goal: float = param(14.0, "", 0.0, 1000.0, "Distance left to the goal at the horizon, when near it.")
+    obstacle: float = param(3.0, "", 0.0, 1000.0, "Nearness to obstacles, falling with `obstacle_fall`.")
     obstacle_fall: float = param(0.12, "m", 0.01, 2.0, "Distance over which that nearness falls to 1/e.")
     collision: float = param(400.0, "", 0.0, 1e6, "Per second of overlapping with an obstacle.")
     space: float = param(9.0, "", 0.0, 1000.0, "Personal space of people.")
     group: float = param(6.0, "", 0.0, 1000.0, "Space between the members of a group.")
+    beyond: float = param(0.7, "", 0.0, 10.0, "Share of the people costs that wait beyond the horizon.")
     contact: float = param(150.0, "", 0.0, 1e6, "Per second of contact with a person, discounted by time.")
     moving: float = param(0.5, "", 0.0, 1.0, "Share of the people costs that falls away for a robot at rest.")
     smooth: float = param(0.25, "", 0.0, 1000.0, "Changes of command from step to step.")
@@ -54,6 +55,10 @@ class Motion:
         return float(self.times[0])
 
 
+BEYOND = np.array([0.6, 1.2, 1.8])
+"""How far past the end of the horizon people are looked for [m]."""
+
+
 def path_terms(m: Motion, way: PathWindow, speed: float, stride: int, c: CostConfig) -> dict[str, FloatArray]:
     """Progress, lateral deviation, heading and distance to the goal, every `stride` steps."""
     pick = np.arange(len(m.times) - 1, -1, -stride)[::-1]
@@ -75,8 +80,9 @@ def path_terms(m: Motion, way: PathWindow, speed: float, stride: int, c: CostCon
         "heading": c.heading * horizon * far * (1.0 - facing).mean(axis=0) * 0.5,
     }
     if way.final:
-        gap = np.hypot(m.x[-1] - way.points[-1, 0], m.y[-1] - way.points[-1, 1])
-        terms["goal"] = c.goal * (1.0 - 0.8 * far) * gap
+        gap = np.hypot(x - way.points[-1, 0], y - way.points[-1, 1])
+        # The mean over time keeps the robot from putting the last step off for ever.
+        terms["goal"] = c.goal * (1.0 - 0.8 * far) * 0.5 * (gap[-1] + gap.mean(axis=0))
     return terms
 
 
@@ -99,13 +105,20 @@ def obstacle_terms(
     return terms, distance.min(axis=0) - (bound - np.float32(radius))
 
 
-def people_terms(
-    m: Motion, people: Forecast, stride: int, radius: float, speed: float, s: SocialConfig, c: CostConfig
-) -> tuple[dict[str, FloatArray], FloatArray]:
-    """Personal space, group space, contact; also (K,) True where contact is predicted within a second.
+def people_times(times: FloatArray, stride: int, speed: float) -> FloatArray:
+    """Times at which `people_terms` wants people forecast: along the horizon, then beyond it."""
+    return np.concatenate([times[stride - 1 :: stride], times[-1] + BEYOND / speed])
 
-    `people` must be forecast at times[stride - 1 :: stride].
+
+def people_terms(
+    m: Motion, forecasts: Forecast, way: PathWindow, stride: int, radius: float, speed: float,
+    s: SocialConfig, c: CostConfig,
+) -> tuple[dict[str, FloatArray], FloatArray]:  # fmt: skip
+    """Personal space, group space, contact, and who stands beyond the horizon.
+
+    Also (K,) True where contact is predicted within a second. `forecasts` at `people_times`.
     """
+    people = between(forecasts, 0, len(m.times[stride - 1 :: stride]))
     pick = slice(stride - 1, None, stride)
     x, y, v, times = m.x[pick], m.y[pick], m.v[pick], m.times[pick]
     step = np.float32(m.dt * stride)
@@ -121,8 +134,33 @@ def people_terms(
     }
     if people.pairs:
         terms["group"] = c.group * step * (group_cost(x, y, people, s.group_spread) * share).sum(axis=0)
+    later = between(forecasts, len(times), None)
+    terms["beyond"] = beyond_term(m.x[-1], m.y[-1], later, way, speed, s, c)
     soon = contact(x[times <= 1.0], y[times <= 1.0], people, radius).max(axis=0, initial=0.0) > 0
     return terms, soon
+
+
+def beyond_term(
+    x: FloatArray, y: FloatArray, people: Forecast, way: PathWindow, speed: float,
+    s: SocialConfig, c: CostConfig,
+) -> FloatArray:  # fmt: skip
+    """Cost of the people one would meet by going on along the path from the horizon's end.
+
+    A short horizon's value function: without it, waiting in front of a group that will not move looks
+    as good as having begun to walk around it. x, y (K,); `people` at the times BEYOND / speed later.
+    """
+    arc, _, _ = way.project(np.stack([x, y], axis=-1))
+    onward = np.minimum(arc[None, :] + BEYOND[:, None].astype(np.float32), way.end)
+    index = onward / way.spacing
+    steps = np.arange(len(way.points))
+    here = arc / way.spacing
+    far_x = x + np.interp(index, steps, way.points[:, 0]) - np.interp(here, steps, way.points[:, 0])
+    far_y = y + np.interp(index, steps, way.points[:, 1]) - np.interp(here, steps, way.points[:, 1])
+    far_x, far_y = far_x.astype(np.float32), far_y.astype(np.float32)
+    cost = c.space * space_cost(far_x, far_y, people)
+    if people.pairs:
+        cost += c.group * group_cost(far_x, far_y, people, s.group_spread)
+    return c.beyond * np.float32(BEYOND[-1] / len(BEYOND) / speed) * cost.sum(axis=0)
 
 
 def effort_terms(

@@ -21,6 +21,7 @@ class LocalFieldConfig:
     size: float = param(8.0, "m", 2.0, 40.0, "Side of the square grid around the robot.")
     resolution: float = param(0.05, "m", 0.02, 0.5, "Side of one cell.")
     memory: float = param(4.0, "s", 0.0, 60.0, "How long obstacles out of view are remembered.")
+    body: float = param(0.15, "m", 0.0, 1.0, "Points this near to the middle are the robot's own.")
     person_margin: float = param(0.2, "m", 0.0, 1.0, "Scan points this near a tracked person's body are his.")
 
 
@@ -137,6 +138,7 @@ class LocalField:
         self._shift(_corner(middle, self.config, self._count))
         self._clear(scan, sensor)
         points = transform_points2(sensor, scan.points())
+        points = points[np.linalg.norm(points - middle, axis=1) >= self.config.body]
         self._mark(points[~_near_people(points, people, self.config.person_margin)], scan.stamp)
         self._lift_people(people)
         return self.field()

@@ -21,6 +21,7 @@ from lifelong_nav.control.costs import (
     obstacle_terms,
     path_terms,
     people_terms,
+    people_times,
 )
 from lifelong_nav.control.local_field import DistanceField
 from lifelong_nav.control.path import PathWindow, window
@@ -31,9 +32,9 @@ from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.types import FloatArray, People, Pose2, Trajectory, Twist2
 
-_OFFSETS = np.array([0, 0, 0, 0.45, -0.45, 0.9, -0.9, 0.45, -0.45, 0.9, -0.9, 0, 0, 0, 1.4, -1.4])
-_SCALES = np.array([1, 0.6, 0.3, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 1, 1, 1, 0.8, 0.8])
-_WAITS = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.6, 1.2, 2.0, 0, 0])
+_OFFSETS = np.array([0, 0, 0, 0.45, -0.45, 0.9, -0.9, 1.4, -1.4, 2.0, -2.0, 0.6, -0.6, 0, 0, 0])
+_SCALES = np.array([1, 0.6, 0.3, 1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 1, 1, 1])
+_WAITS = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.6, 1.2, 2.0])
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class MppiConfig:
     elite: float = param(0.04, "", 0.001, 0.5, "Share of samples that the temperature lets count.")
     mode_width: float = param(0.35, "m", 0.01, 10.0, "Samples that end this near the best are averaged.")
     radius: float = param(0.27, "m", 0.05, 1.0, "Radius of the base.")
-    margin: float = param(0.04, "m", 0.0, 0.5, "Added to the radius against obstacles.")
+    margin: float = param(0.06, "m", 0.0, 0.5, "Added to the radius against obstacles.")
     max_speed: float = param(0.8, "m/s", 0.05, 3.0, "Fastest forward speed planned.")
     max_reverse: float = param(0.15, "m/s", 0.0, 1.0, "Fastest backward speed planned.")
     max_yaw_rate: float = param(1.5, "rad/s", 0.1, 5.0, "Fastest turn planned.")
@@ -139,7 +140,7 @@ class Mppi:
                 return self._finish(problem, ending, reached)
         speed = float(np.clip(problem.speed, 0.05, c.max_speed))
         origin = problem.pose.xy
-        way = window(problem.path, origin, ahead=speed * c.steps * c.dt + 1.0)
+        way = window(problem.path, origin, ahead=speed * c.steps * c.dt + 2.0)
         if problem.goal is None and way.final:
             way = _open_ended(way)
         people = self._forecast(problem, speed)
@@ -196,7 +197,7 @@ class Mppi:
             return None
         c = self.config
         age = float(np.clip(problem.stamp - problem.people.stamp, 0.0, 1.0))
-        times = self._times[c.stride - 1 :: c.stride]
+        times = people_times(self._times, c.stride, speed)
         reach = speed * c.steps * c.dt
         found = forecast(problem.people, problem.pose.xy, age, times, reach, self.social)
         return found if len(found.radii) else None
@@ -252,7 +253,7 @@ class Mppi:
             gap = gap - c.margin
             terms |= more
         if people is not None:
-            more, soon = people_terms(motion, people, c.stride, c.radius, speed, self.social, self.costs)
+            more, soon = people_terms(motion, people, way, c.stride, c.radius, speed, self.social, self.costs)
             terms |= more
         return terms, gap, soon
 

@@ -10,6 +10,7 @@ from lifelong_nav.control.path import PathWindow, window
 from lifelong_nav.core.geometry import wrap
 from lifelong_nav.core.types import FloatArray, Pose2, Twist2
 
+_ARRIVED = 0.03  # m; nearer to the end than this there is nothing to steer at
 _TURN_FIRST = 0.9  # rad; a path farther off the nose than this is turned to on the spot
 
 
@@ -73,7 +74,7 @@ def follow(
         left = np.maximum(way.end - arc, 0.0) if way.final else np.full(n, np.inf)
         wanted = np.minimum(speed * scales, np.sqrt(1.2 * limits.accel * left))
         command = steer(x, y, heading, target, np.where(waits > time, 0.0, wanted), limits)
-        command[waits > time] = 0.0
+        command[(waits > time) | (left < _ARRIVED)] = 0.0
         out[:, t] = command
         v_now += np.clip(command[:, 0] - v_now, -limits.accel * dt, limits.accel * dt)
         middle = heading + 0.5 * dt * command[:, 1]

@@ -11,7 +11,7 @@ so that the far future counts less and wider. Members of a group share the space
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,11 @@ def forecast(
         people.radii()[near].astype(np.float32),
         _pairs(people, near, now, c.group_gap),
     )
+
+
+def between(people: Forecast, first: int, last: int | None) -> Forecast:
+    """The same people at times first:last only."""
+    return replace(people, xy=people.xy[:, first:last], spread=people.spread[:, first:last])
 
 
 def space_cost(x: FloatArray, y: FloatArray, people: Forecast) -> FloatArray:
