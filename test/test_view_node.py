@@ -115,7 +115,8 @@ def test_everything_heard_is_drawn(ros, monkeypatch):
         }  # fmt: skip
         wanted = {
             "map/floor", "map/costmap", "map/contact", "gate/state", "gate/log", "command/speed",
-            "command/turn", "map/plan", "map/goal", "map/odom/predicted_path", "map/odom/scan", "map/odom/robot", "map/odom",
+            "command/turn", "map/plan", "map/goal", "map/odom/predicted_path", "map/odom/scan",
+            "map/odom/robot", "map/odom",
             "map/odom/people", "map/odom/people_prediction", "map/true_people", "camera",
         }  # fmt: skip
 
