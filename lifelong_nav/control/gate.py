@@ -257,7 +257,7 @@ def surroundings(inputs: GateInputs, clock: Clock, c: GateConfig) -> tuple[Surro
     sane = np.isfinite(at).all(axis=1) & np.isfinite(velocity).all(axis=1) & np.isfinite(radii)
     at, velocity, radii = at[sane], velocity[sane], radii[sane]
     away = np.maximum(np.hypot(at[:, 0], at[:, 1]), 1e-6)
-    closing = np.clip(-np.einsum("ij,ij->i", at, velocity) / away, 0.0, c.fastest_person)
+    closing = np.clip(-np.einsum("ij,ij->i", at, velocity) / away, 0.0, c.fastest_person) + 0.0
     around = Surroundings(obstacles, at, c.radius + c.person_margin + np.clip(radii, 0.1, 1.0), closing)
     return around, None if sane.all() else "some positions are not finite"
 
@@ -271,7 +271,8 @@ def people_on_base(people: People, odometry: Odometry | None) -> tuple[FloatArra
     if people.frame_id != odometry.frame_id or not np.isfinite(odometry.pose.array()).all():
         return None
     turn = rotation2(odometry.pose.yaw)
-    return (people.positions() - odometry.pose.xy) @ turn, people.velocities() @ turn
+    with np.errstate(invalid="ignore"):  # infinities are sorted out by the caller
+        return (people.positions() - odometry.pose.xy) @ turn, people.velocities() @ turn
 
 
 def limited(

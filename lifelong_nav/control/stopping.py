@@ -10,7 +10,7 @@ import numpy as np
 from lifelong_nav.core.geometry import transform_points2
 from lifelong_nav.core.types import FloatArray, LaserScan, Pose2
 
-_STRAIGHT = 1e-3  # rad/m; gentler arcs are taken as straight
+_STRAIGHT = 1e-4  # rad/m; gentler arcs are taken as straight
 _STANDING = 1e-6  # m/s; slower counts as turning on the spot, which sweeps nothing for a disc
 _INSIDE = 1.0 - 1e-6  # keeps a point that is touched exactly from blocking a tangent
 
