@@ -19,7 +19,7 @@ _ARM_RADIUS = 0.07  # of the arm around its joints, where people are concerned
 class Contact:
     """A touch that began: `kind` of `KINDS`, `name` ("person 3"), `position` (3,) in the map [m].
 
-    `speed` is the base's [m/s] at that moment, `link` the part of the robot that touched.
+    `speed` is the base's [m/s] just before, `link` the part of the robot that touched.
     """
 
     stamp: float

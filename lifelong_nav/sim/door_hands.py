@@ -17,6 +17,7 @@ _REACH = 1.3  # from a door's middle [m]
 _SPEED = 1.8  # [rad/s]
 _TORQUE = 40.0  # [Nm]
 _OPEN = 0.9  # share of the door's limit that counts as open
+_SLOWING = 3.0  # speed per angle left [1/s]
 _CLOSE_TO = 0.06  # of the wanted angle [rad]
 
 
@@ -57,11 +58,12 @@ class DoorHands:
         if not (near | asked | (self._speed != 0.0)).any():
             return
         angles = world.door_angles()
-        wanted = np.where(near & (angles < _OPEN * self._spots[:, 2]), _SPEED, 0.0)
-        gap = np.where(asked & (wanted == 0.0), self._asked - angles, 0.0)
-        self._asked[asked & (np.abs(self._asked - angles) < _CLOSE_TO)] = np.nan
-        speed = np.where(np.abs(gap) >= _CLOSE_TO, np.sign(gap) * _SPEED, wanted)
+        speed = np.where(near & (angles < _OPEN * self._spots[:, 2]), _SPEED, 0.0)
+        gap = np.where(asked, self._asked - angles, 0.0)
+        self._asked[asked & (np.abs(gap) < _CLOSE_TO)] = np.nan
+        # slower towards the end, or the leaf would swing on
+        calm = np.sign(gap) * np.minimum(_SPEED, _SLOWING * np.abs(gap))
+        speed = np.where(speed == 0.0, np.where(np.abs(gap) < _CLOSE_TO, 0.0, calm), speed)
         for i in np.flatnonzero(speed != self._speed):
-            torque = _TORQUE if speed[i] != 0.0 else 0.0
-            world.drive_door(int(i), float(speed[i]), torque)
+            world.drive_door(int(i), float(speed[i]), _TORQUE if speed[i] != 0.0 else 0.0)
         self._speed = speed

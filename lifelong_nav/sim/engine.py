@@ -136,13 +136,15 @@ class Simulation:
         if stop:
             self.robot.command(Twist2())
         state = self.robot.state()
+        before = float(np.hypot(*state.velocity[:2]))
         self._move_people(state)
         imu, touches = self._run_physics()
         self._ticks += 1
         now = self.time
         state = self.robot.state()
         touches += self._touched_people(state)
-        contacts = self._contacts.update(now, touches, float(np.hypot(*state.velocity[:2])))
+        speed = max(before, float(np.hypot(*state.velocity[:2])))  # a wall takes it within the tick
+        contacts = self._contacts.update(now, touches, speed)
         names, positions, velocities = self.robot.joint_states()
         self._picture_due = self._due(config.camera_rate)
         return Sensed(

@@ -134,20 +134,15 @@ def _spans(
     """Beams within [start, start + width] of every span: row of the span, beam index, world angle."""
     turn = 2.0 * np.pi
     offset = (start - angle_min) % turn
-    first = np.ceil(offset / increment - 1e-9).astype(np.int64)
-    last = np.floor((offset + width) / increment + 1e-9).astype(np.int64)
-    count = np.maximum(last - first + 1, 0)
-    rows = np.repeat(np.arange(len(start)), count)
+    # a span that begins before the fan's first beam reaches into it one turn earlier
+    offset = np.concatenate([offset, offset - turn])
+    first = np.maximum(np.ceil(offset / increment - 1e-9), 0.0).astype(np.int64)
+    last = np.floor((offset + np.concatenate([width, width])) / increment + 1e-9).astype(np.int64)
+    count = np.maximum(np.minimum(last, beams - 1) - first + 1, 0)
+    rows = np.repeat(np.arange(len(offset)), count)
     ends = np.cumsum(count)
-    k = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count) + np.repeat(first, count)
-    per_turn = turn / increment
-    wrapped = np.where(k > beams - 1, k - round(per_turn), k)
-    if abs(per_turn - round(per_turn)) > 1e-6:  # a fan that does not close has no beam to wrap to exactly
-        full = np.ceil((k * increment - turn) / increment - 1e-9).astype(np.int64)
-        wrapped = np.where(k > beams - 1, full, k)
-    keep = (wrapped >= 0) & (wrapped < beams)
-    index = wrapped[keep]
-    return rows[keep], index, angle_min + index * increment
+    index = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count) + np.repeat(first, count)
+    return rows % max(len(start), 1), index, angle_min + index * increment
 
 
 def noisy_ranges(

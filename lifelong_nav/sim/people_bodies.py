@@ -1,7 +1,8 @@
 """People in PyBullet: an upright cylinder each for bodies, two thin ones for what the lidar sees.
 
 Bodies are kinematic, and a kinematic body pushes without limit. So a body is never placed inside the
-robot: it is held at the robot's rim, blocks the robot there, and the touch is recorded as an event.
+robot: it stops where it was, blocks the robot there, and the touch is recorded as an event. Should the
+crowd model walk on through the robot (replayed tracks do), the body joins its person on the other side.
 Legs meet rays only; bodies meet everything but rays.
 """
 
@@ -37,6 +38,7 @@ class PeopleBodies:
             tuple(world.add_kinematic(LEG_RADIUS, _LEG_HEIGHT, LEG, RAY) for _ in range(2)) for _ in radii
         ]
         self._here = np.zeros(len(radii), dtype=bool)
+        self._spots = np.zeros((len(radii), 2))
         self._legs_here = np.zeros(len(radii), dtype=bool)
 
     def place(self, state: CrowdState, robot: FloatArray, robot_radius: float) -> None:
@@ -47,8 +49,14 @@ class PeopleBodies:
             robot: (2,) centre of the robot's base [m].
             robot_radius: its radius [m].
         """
-        spots = held_outside(state.positions, state.radii, robot, robot_radius)
-        held = (spots != state.positions).any(axis=1)
+        offset = state.positions - robot
+        least = state.radii + robot_radius + _RIM
+        held = (offset * offset).sum(axis=1) < least * least
+        fresh = held & ~self._here
+        spots = np.where(held[:, None], self._spots, state.positions)
+        if fresh.any():
+            spots[fresh] = pushed_out(offset[fresh], least[fresh]) + robot
+        self._spots = spots
         for i, body in enumerate(self._bodies):
             if state.present[i]:
                 # one who is held stands still: a velocity would push the robot
@@ -75,24 +83,8 @@ class PeopleBodies:
         self._legs_here = present.copy()
 
 
-def held_outside(
-    positions: FloatArray, radii: FloatArray, robot: FloatArray, robot_radius: float
-) -> FloatArray:
-    """(N, 2) the positions, those that overlap the robot moved straight out to its rim.
-
-    Args:
-        positions: (N, 2) of the people [m].
-        radii: (N,) of the people [m].
-        robot: (2,) centre [m].
-        robot_radius: [m].
-    """
-    offset = positions - robot
-    distance = np.hypot(offset[:, 0], offset[:, 1])
-    least = radii + robot_radius + _RIM
-    inside = distance < least
-    if not inside.any():
-        return positions
-    out = positions.copy()
-    unit = np.where(distance[:, None] > 1e-6, offset / np.maximum(distance, 1e-6)[:, None], (1.0, 0.0))
-    out[inside] = robot + unit[inside] * least[inside, None]
-    return out
+def pushed_out(offsets: FloatArray, least: FloatArray) -> FloatArray:
+    """(N, 2) offsets [m] lengthened to `least` (N,) [m]; those of no length point along x."""
+    distance = np.hypot(offsets[:, 0], offsets[:, 1])[:, None]
+    unit = np.where(distance > 1e-6, offsets / np.maximum(distance, 1e-6), (1.0, 0.0))
+    return unit * least[:, None]

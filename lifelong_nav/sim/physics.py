@@ -28,6 +28,7 @@ from lifelong_nav.sim.shapes import Shape, box_transform, patch_shape, wall_shap
 RAY, STATIC, OBJECT, DOOR, BASE, ARM, PERSON, LEG = (1 << i for i in range(8))
 ROBOT = BASE | ARM
 _ITERATIONS = 30  # of the contact solver; 50 costs a fifth more and moves the robot the same
+_PATCH_TOP = 0.004  # a flat patch stands this far proud of the floor, or a little less [m]
 FLOOR = "floor"
 """Name of the floor where no patch lies, for `set_friction`."""
 
@@ -103,6 +104,17 @@ class World:
         if not 0.0 <= friction <= 2.0:
             raise ConfigError(f"Friction {friction} of '{name}' is impossible.", "Give 0 to 2.")
         p.changeDynamics(self._by_name[name], -1, lateralFriction=friction, physicsClientId=self.client)
+
+    def floor_height(self, x: float, y: float) -> float:
+        """Height [m] of the floor at a spot; ramps rise above 0."""
+        top = 0.0
+        for patch in self.scene.floors:
+            dx, dy, c, s = x - patch.x, y - patch.y, np.cos(patch.yaw), np.sin(patch.yaw)
+            u, v = c * dx + s * dy, -s * dx + c * dy
+            if abs(u) <= patch.length / 2.0 and abs(v) <= patch.width / 2.0:
+                rise = (u + patch.length / 2.0) * np.tan(patch.slope) if patch.slope else _PATCH_TOP
+                top = max(top, float(rise))
+        return top
 
     def door_angles(self) -> FloatArray:
         """(D,) opening of every door [rad], 0 closed."""

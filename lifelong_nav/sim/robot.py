@@ -15,6 +15,7 @@ import pybullet as p
 
 from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import ConfigError, SimError
+from lifelong_nav.core.geometry import rpy_to_xyzw
 from lifelong_nav.core.types import FloatArray, Pose2, Twist2
 from lifelong_nav.sim.physics import ARM as ARM_GROUP
 from lifelong_nav.sim.physics import BASE, DOOR, OBJECT, PERSON, STATIC, World
@@ -85,6 +86,16 @@ _SPEEDS = {LIFT: 0.12, PAN: 1.5, TILT: 1.5, FINGERS[0]: 0.1, FINGERS[1]: 0.1}
 _ARM_FORCE, _ARM_SPEED = 87.0, 1.2
 
 
+def _standing(world: World, start: Pose2) -> tuple[tuple[float, float, float], list[float]]:
+    """Position and quaternion of the base on the floor at `start`, ramps minded."""
+    c, s, d = float(np.cos(start.yaw)), float(np.sin(start.yaw)), 0.2
+    spots = ((c * d, s * d), (-c * d, -s * d), (-s * d, c * d), (s * d, -c * d))
+    front, back, left, right = (world.floor_height(start.x + x, start.y + y) for x, y in spots)
+    pitch, roll = -float(np.arctan2(front - back, 2 * d)), float(np.arctan2(left - right, 2 * d))
+    height = max((front + back) / 2.0, (left + right) / 2.0, world.floor_height(start.x, start.y))
+    return (start.x, start.y, height + 0.001), rpy_to_xyzw(roll, pitch, start.yaw).tolist()
+
+
 class Robot:
     """The robot in a world.
 
@@ -100,7 +111,7 @@ class Robot:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "robot.urdf"
             file.write_text(robot_urdf(), encoding="utf-8")
-            at, turn = (start.x, start.y, 0.0), p.getQuaternionFromEuler((0.0, 0.0, start.yaw))
+            at, turn = _standing(world, start)
             self.body: int = p.loadURDF(str(file), at, turn, physicsClientId=c)
         if self.body < 0:
             raise SimError("PyBullet refused the robot model.", "Reinstall pybullet.")

@@ -18,7 +18,7 @@ WHEEL_RADIUS = 0.08
 WHEEL_SEPARATION = 0.38
 LIDAR_HEIGHT = 0.25
 LIFT_RANGE = (0.0, 0.35)
-HEIGHT = 1.28
+HEIGHT = 1.36
 
 WHEELS = ("left_wheel_joint", "right_wheel_joint")
 ARM = tuple(f"panda_joint{i}" for i in range(1, 8))
@@ -37,7 +37,7 @@ _CASTER_RADIUS = 0.04
 _CASTER_X = 0.21
 _CASTER_GAP = 0.0005
 _MOUNT = (0.05, 0.0, 0.44)  # of the arm, lift down
-_MAST_X = -0.185
+_MAST_X, _MAST = -0.185, 0.80
 
 # link: mass [kg], centre of mass, joint origin xyz, rpy, lower, upper, effort, velocity (Panda data sheet)
 _PANDA = (
@@ -92,9 +92,9 @@ def _base() -> list[str]:
         _visual(_cylinder(BASE_RADIUS, 0.16), (0, 0, 0.13), colour=(0.20, 0.22, 0.25)),
         _visual(_cylinder(BASE_RADIUS, 0.11), (0, 0, 0.345), colour=(0.88, 0.89, 0.90)),
         _visual(_cylinder(0.045, 0.08), (0, 0, 0.25), colour=(0.05, 0.05, 0.06)),
-        _visual(_box(0.10, 0.14, 0.72), (_MAST_X, 0, _DECK + 0.36), colour=(0.55, 0.57, 0.60)),
+        _visual(_box(0.10, 0.14, _MAST), (_MAST_X, 0, _DECK + _MAST / 2), colour=(0.55, 0.57, 0.60)),
         _collision(_cylinder(BASE_RADIUS, 0.35), (0, 0, 0.225)),
-        _collision(_box(0.10, 0.14, 0.72), (_MAST_X, 0, _DECK + 0.36)),
+        _collision(_box(0.10, 0.14, _MAST), (_MAST_X, 0, _DECK + _MAST / 2)),
     ]
     out = [_link("base_link", 55.0, (0.0, 0, 0.14), (1.1, 1.1, 1.9), *chassis)]
     at: Vec
@@ -168,7 +168,7 @@ def _head() -> list[str]:
     neck = _visual(_cylinder(0.025, 0.06), (0, 0, 0.02), colour=(0.2, 0.2, 0.22))
     case = _visual(_box(0.04, 0.13, 0.04), (0.01, 0, 0), colour=(0.15, 0.15, 0.17))
     blocked = _collision(_box(0.06, 0.14, 0.06), _ZERO)
-    top = (_MAST_X, 0, _DECK + 0.74)
+    top = (_MAST_X, 0, _DECK + _MAST + 0.02)
     return [
         _link("head_pan", 0.4, _ZERO, (0.003, 0.003, 0.003), neck),
         _joint(PAN, "revolute", "base_link", "head_pan", top, axis=(0, 0, 1), limit=(-2.6, 2.6, 10, 2.0)),
