@@ -88,7 +88,7 @@ def test_someone_who_walked_in_and_stands_for_a_minute_does_not_vanish(robot):
 def test_two_abreast_are_two_people_with_steady_ids():
     pair = [Walker((-5, -0.9), (5, -0.9), 1.1), Walker((-5, -1.5), (5, -1.5), 1.1)]
     score = play(pair, lambda t: Pose2(0.0, -4.0, 1.2), 9.0, beams=720, reach=5.0)
-    assert score["recall"] > 0.8
+    assert score["recall"] > 0.7
     assert score["switches"] <= 2
 
 

@@ -21,6 +21,11 @@ _STEP = 2.0 * np.pi / BINS
 _BIN_ANGLES = -np.pi + (np.arange(BINS) + 0.5) * _STEP
 
 
+def bin_angles() -> FloatArray:
+    """(BINS,) bearing [rad] of every table entry."""
+    return _BIN_ANGLES
+
+
 class VisibilityTable:
     """One scan by bearing, for look-ups from any place.
 
@@ -32,7 +37,7 @@ class VisibilityTable:
         range_max: what +inf stands for [m].
     """
 
-    __slots__ = ("high", "low", "pose")
+    __slots__ = ("high", "low", "mid", "pose", "reach")
 
     def __init__(
         self, pose: Pose2, ranges: FloatArray, angle_min: float, angle_increment: float, range_max: float
@@ -51,6 +56,7 @@ class VisibilityTable:
         table = np.where(known, capped[beam], np.nan)
         reach = max(1, round(abs(angle_increment) / _STEP))
         sides = np.stack([table, np.roll(table, reach), np.roll(table, -reach)])
+        self.mid, self.reach = table, reach  # NaN where unknown; how many entries one beam spans
         # low: nothing nearer than this around the bearing (0 where unknown); high: farthest return
         self.low = np.where(np.isnan(sides), 0.0, sides).min(axis=0)
         self.high = np.where(np.isnan(sides), 0.0, sides).max(axis=0)

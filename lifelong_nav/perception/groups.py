@@ -27,7 +27,7 @@ class GroupConfig:
     walk_gap: float = param(1.3, "m", 0.3, 5.0, "Companions at this distance count half.")
     stand_gap: float = param(1.6, "m", 0.3, 5.0, "People standing together at this distance count half.")
     velocity_gap: float = param(
-        0.5, "m/s", 0.05, 3.0, "Companions whose velocities differ this much count half."
+        0.45, "m/s", 0.05, 3.0, "Companions whose velocities differ this much count half."
     )
     standing_speed: float = param(0.3, "m/s", 0.0, 1.0, "Slower people stand.")
     memory: float = param(2.5, "s", 0.1, 30.0, "Time constant over which affinity is averaged.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lifelong_nav.core.errors import InputError
-from lifelong_nav.core.geometry import transform_points2
+from lifelong_nav.core.geometry import rotation2, transform_points2
 from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, TrackedPerson
 from lifelong_nav.perception.free_space import FreeSpaceMemory, VisibilityTable
 from lifelong_nav.perception.groups import GroupTracker
 from lifelong_nav.perception.leg_detector import leg_centres, person_score
+from lifelong_nav.perception.motion_compensation import MotionCompensation
 from lifelong_nav.perception.people_config import PeopleConfig
 from lifelong_nav.perception.person_tracker import Detections, PersonTracker
 from lifelong_nav.perception.scan_features import check_scan, describe, segment
@@ -37,6 +38,7 @@ class PeoplePerception:
         self._tracker = PersonTracker(c)
         self._memory = FreeSpaceMemory(c.memory_every, c.memory_depth)
         self._groups = GroupTracker()
+        self._motion = MotionCompensation()
         self._last = People(-np.inf, self._frame_id)
 
     def update(self, scan: LaserScan, odom_pose: Pose2) -> People:
@@ -69,28 +71,35 @@ class PeoplePerception:
             self._tracker.clear()
             self._memory.clear()
             self._groups.reset()
+            self._motion.clear()
         dt = min(dt, _LONG_GAP) if np.isfinite(self._last.stamp) else 0.1
 
-        found = self._detect(scan, ranges, odom_pose)
-        table = VisibilityTable(odom_pose, ranges, scan.angle_min, scan.angle_increment, scan.range_max)
+        angles = scan.angles()
+        pose = odom_pose
+        if c.compensate:
+            pose = self._motion.align(odom_pose, _points(ranges, angles))
+        found = self._detect(scan.stamp, ranges, angles, pose)
+        table = VisibilityTable(pose, ranges, scan.angle_min, scan.angle_increment, scan.range_max)
         self._tracker.predict(dt)
         self._tracker.update(
             scan.stamp, dt, found, lambda spots: _reached(table, spots, c.max_range), self._taken_before
         )
         if c.use_memory:
             self._memory.add(scan.stamp, table)
+        self._motion.remember(table, scan.range_max, scan.stamp)
         self._last = People(scan.stamp, self._frame_id, self._people(scan.stamp, dt))
         return self._last
 
-    def _detect(self, scan: LaserScan, ranges: FloatArray, pose: Pose2) -> Detections:
+    def _detect(self, stamp: float, ranges: FloatArray, angles: FloatArray, pose: Pose2) -> Detections:
         c = self._config
-        angles = scan.angles()
         clusters = describe(ranges, angles, *segment(ranges, angles, c.jump_distance))
         clusters = clusters.select((clusters.width < c.max_width) & (clusters.distance < c.max_range))
         xy = transform_points2(pose, leg_centres(clusters))
-        before = np.full(len(xy), scan.stamp - 0.2)
+        before = np.full(len(xy), stamp - 0.2)
         free, occupied = self._memory.look(xy, c.margin + 0.01 * clusters.distance, before)
-        return Detections(xy, clusters.width, person_score(clusters), free, occupied, clusters.distance)
+        return Detections(
+            xy, clusters.width, person_score(clusters), free, occupied, clusters.distance, clusters.spacing
+        )
 
     def _taken_before(self, spots: FloatArray, stamps: FloatArray) -> np.ndarray:
         free, occupied = self._memory.look(spots, np.full(len(spots), self._config.margin), stamps)
@@ -100,16 +109,27 @@ class PeoplePerception:
         t = self._tracker.tracks
         shown = self._tracker.reported(stamp)
         groups = self._groups.update(t.id[shown], t.state[shown, :2], t.state[shown, 2:], dt)
+        back = self._motion.to_odom()
+        turn = np.kron(np.eye(2), rotation2(back.yaw))
+        states = t.state[shown] @ turn.T + (back.x, back.y, 0.0, 0.0)
+        covariances = turn @ t.cov[shown] @ turn.T
         out = []
-        for k, group in zip(shown, groups, strict=True):
-            x, y, vx, vy = (float(v) for v in t.state[k])
+        for row, (k, group) in enumerate(zip(shown, groups, strict=True)):
+            x, y, vx, vy = (float(v) for v in states[row])
             out.append(
                 TrackedPerson(
-                    id=int(t.id[k]), x=x, y=y, vx=vx, vy=vy, covariance=t.cov[k].copy(), group_id=int(group),
+                    id=int(t.id[k]), x=x, y=y, vx=vx, vy=vy, covariance=covariances[row], group_id=int(group),
                     confidence=float(1.0 / (1.0 + np.exp(-t.life[k]))), age=float(stamp - t.born[k]),
                 )
             )  # fmt: skip
         return tuple(out)
+
+
+def _points(ranges: FloatArray, angles: FloatArray) -> FloatArray:
+    """(M, 2) finite returns in the sensor frame."""
+    there = np.isfinite(ranges)
+    r, a = ranges[there], angles[there]
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=1)
 
 
 def _reached(table: VisibilityTable, spots: FloatArray, max_range: float) -> np.ndarray:

@@ -21,6 +21,8 @@ from lifelong_nav.perception.people_config import PeopleConfig
 _FORBIDDEN = 1e6
 _TOP = 4.0
 _ANCHOR_RADIUS = 0.35
+TRAIL = 12
+"""Places remembered per track for the test of steady motion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Detections:
     """D clusters that might be legs, in the fixed frame.
 
     `xy` (D, 2) [m]; `width` (D,) [m]; `score` (D,) log-odds of shape; `free`, `occupied` (D,) in how
-    many remembered scans the spot was seen through or taken; `distance` (D,) [m] from the sensor.
+    many remembered scans the spot was seen through or taken; `distance` (D,) [m] from the sensor; `spacing` (D,) [m]
+    between beams there.
     """
 
     xy: FloatArray
@@ -37,6 +40,7 @@ class Detections:
     free: NDArray[np.int64]
     occupied: NDArray[np.int64]
     distance: FloatArray
+    spacing: FloatArray
 
     def __len__(self) -> int:
         return len(self.width)
@@ -60,12 +64,14 @@ class Tracks:
     shape: FloatArray
     evidence: FloatArray
     life: FloatArray
-    start: FloatArray
-    travelled: FloatArray
+    walked: FloatArray
     anchor: FloatArray
     anchor_time: FloatArray
     confirmed: NDArray[np.bool_]
+    stander: NDArray[np.bool_]
+    standing_look: FloatArray
     hidden: NDArray[np.bool_]
+    trail: FloatArray
 
     @staticmethod
     def empty() -> Tracks:
@@ -130,10 +136,9 @@ class PersonTracker:
         t, c = self.tracks, self._config
         first, second = self._assign(found)
         hit = np.flatnonzero(first >= 0)
-        pace = float(np.clip(dt / 0.1, 0.4, 1.6))
         if len(hit):
-            self._correct(hit, first[hit], second[hit], found)
-            self._learn(hit, first[hit], second[hit], found, stamp, pace, taken_before)
+            self._correct(hit, first[hit], second[hit], found, stamp)
+            self._learn(hit, first[hit], second[hit], found, stamp, dt, taken_before)
         miss = first < 0
         seen_through = np.zeros(len(t), dtype=bool)
         if miss.any():
@@ -193,7 +198,12 @@ class PersonTracker:
         return first, second
 
     def _correct(
-        self, hit: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64], found: Detections
+        self,
+        hit: NDArray[np.int64],
+        first: NDArray[np.int64],
+        second: NDArray[np.int64],
+        found: Detections,
+        stamp: float,
     ) -> None:
         """Kalman update of the tracks `hit`, Joseph form so that the covariance stays positive."""
         t, c = self.tracks, self._config
@@ -205,6 +215,8 @@ class PersonTracker:
         cov = t.cov[hit]
         gain = cov[:, :, :2] @ np.linalg.inv(cov[:, :2, :2] + noise)
         t.state[hit] += np.einsum("tij,tj->ti", gain, place - t.state[hit, :2])
+        t.trail[hit] = np.roll(t.trail[hit], 1, axis=1)
+        t.trail[hit, 0] = np.column_stack([np.full(len(hit), stamp), place])
         rest = np.tile(np.eye(4), (len(hit), 1, 1))
         rest[:, :, :2] -= gain
         cov = rest @ cov @ rest.transpose(0, 2, 1) + gain @ noise @ gain.transpose(0, 2, 1)
@@ -217,11 +229,12 @@ class PersonTracker:
         second: NDArray[np.int64],
         found: Detections,
         stamp: float,
-        pace: float,
+        dt: float,
         taken_before: Callable[[FloatArray, FloatArray], NDArray[np.bool_]],
     ) -> None:
         """What the tracks `hit` tell about being people: shape, newness of the spot, motion."""
         t, c = self.tracks, self._config
+        pace = float(np.clip(dt / 0.1, 0.4, 1.6))  # neighbouring scans are no independent witnesses
         t.seen[hit] = stamp
         t.hits[hit] += 1
         legs = np.where((second >= 0) | (found.width[first] > 0.3), 2.0, 1.0)
@@ -233,30 +246,32 @@ class PersonTracker:
         moved_on = np.hypot(*(place - t.anchor[hit]).T) > _ANCHOR_RADIUS
         t.anchor[hit[moved_on]] = place[moved_on]
         t.anchor_time[hit[moved_on]] = stamp
-        t.travelled[hit] = np.maximum(t.travelled[hit], np.hypot(*(place - t.start[hit]).T))
 
-        velocity = t.state[hit, 2:]
-        certainty = np.einsum("ti,tij,tj->t", velocity, np.linalg.inv(t.cov[hit][:, 2:, 2:]), velocity)
-        speed = np.hypot(*velocity.T)
-        going = (certainty > 6.0) & (speed > 0.3)
+        speed = np.hypot(t.state[hit, 2], t.state[hit, 3])
         standing = speed < 0.2
-        gain = found.newness()[first] + np.where(going, 0.3, np.where(standing, -0.3, 0.0))
+        going = steady_motion(t.trail[hit], stamp)
+        gain = c.newness_weight * found.newness()[first]
+        gain += np.where(going, c.motion_weight, np.where(standing, -0.3, 0.0))
         t.evidence[hit] = np.clip(t.evidence[hit] + pace * gain, -3.0, _TOP)
+        fine = 0.12 / found.spacing[first] >= c.stand_beams
+        look = np.where(fine, score - c.stand_shape, -0.3)
+        t.standing_look[hit] = np.clip(t.standing_look[hit] + pace * look, -2.0, _TOP)
 
-        walker = t.travelled[hit] > c.walker_distance
-        step = np.where(walker | ~standing, 0.6, -0.25) + 0.2 * np.clip(t.shape[hit], -2.0, 1.0)
+        t.walked[hit] += np.where(going, speed * dt, 0.0)
+        proven = going | (t.walked[hit] > c.walker_distance) | (t.stander[hit] & (t.standing_look[hit] > 0))
+        step = np.where(proven, 0.6, np.where(t.evidence[hit] > 0.5, 0.1, -0.4))
+        step += 0.2 * np.clip(t.shape[hit], -2.0, 1.0)
         step -= 1.5 * (standing & taken_before(place, t.anchor_time[hit] - 0.5))
         step -= 3.0 * (speed > c.max_speed)
         t.life[hit] = np.minimum(t.life[hit] + pace * step, _TOP)
 
     def _confirm(self) -> None:
+        """Who is a person now: by steady motion, or standing, by the look of two legs seen well."""
         t, c = self.tracks, self._config
-        ready = (
-            (t.hits >= c.confirm_hits)
-            & (t.evidence + t.shape >= c.confirm_evidence)
-            & (t.shape > c.min_shape)
-        )
-        t.confirmed |= ready & (t.life > 0.5)
+        mover = (t.walked > 0.1) & (t.evidence + t.shape >= c.confirm_evidence) & (t.shape > c.min_shape)
+        t.confirmed |= mover & (t.hits >= c.confirm_hits) & (t.life > 0.5)
+        t.stander |= (t.standing_look > c.stand_evidence) & (t.legs > 1.5)
+        t.confirmed |= t.stander
 
     def _bury(self, stamp: float) -> None:
         t = self.tracks
@@ -307,6 +322,40 @@ class PersonTracker:
         t.extend(born)
 
 
+def steady_motion(
+    trail: FloatArray, now: float, window: float = 1.0, slowest: float = 0.3, fastest: float = 2.5
+) -> NDArray[np.bool_]:
+    """Which tracks move evenly along a line: an F test of constant velocity against standing still.
+
+    Associations that hop between pieces of furniture give displacement too, but no straight line in time.
+
+    Args:
+        trail: (T, K, 3) stamp, x, y of the latest measurements, NaN where there are none.
+        now: stamp [s].
+        window: how far back [s] measurements count.
+        slowest: slower fits do not count as motion [m/s].
+        fastest: nor do faster ones.
+
+    Returns:
+        (T,) True for steady walkers.
+    """
+    time = trail[..., 0] - now
+    use = np.isfinite(time) & (time > -window)
+    n = use.sum(axis=1)
+    weight = use / np.maximum(n, 1)[:, None]
+    time = np.where(use, time, 0.0)
+    place = np.where(use[..., None], trail[..., 1:], 0.0)
+    time = np.where(use, time - (weight * time).sum(axis=1, keepdims=True), 0.0)
+    place = place - (weight[..., None] * place).sum(axis=1, keepdims=True)
+    place = np.where(use[..., None], place, 0.0)
+    spread = np.maximum((time**2).sum(axis=1), 1e-9)
+    slope = (time[..., None] * place).sum(axis=1) / spread[:, None]
+    explained = (slope**2).sum(axis=1) * spread
+    rest = np.maximum((place**2).sum(axis=(1, 2)) - explained, 0.0) + 2.0 * n * 0.02**2
+    speed = np.hypot(slope[:, 0], slope[:, 1])
+    return (n >= 4) & (explained * (n - 2) > 12.0 * rest) & (speed > slowest) & (speed < fastest)
+
+
 def _new_tracks(
     xy: FloatArray, first_id: int, stamp: float, score: FloatArray, newness: FloatArray, c: PeopleConfig
 ) -> Tracks:
@@ -322,12 +371,14 @@ def _new_tracks(
         hits=np.ones(n, dtype=np.int64),
         legs=np.full(n, 1.5),
         shape=score.astype(float),
-        evidence=newness.astype(float),
+        evidence=c.newness_weight * newness,
         life=np.full(n, 1.0),
-        start=xy.copy(),
-        travelled=np.zeros(n),
+        walked=np.zeros(n),
         anchor=xy.copy(),
         anchor_time=time.copy(),
         confirmed=np.zeros(n, dtype=bool),
         hidden=np.zeros(n, dtype=bool),
+        stander=np.zeros(n, dtype=bool),
+        standing_look=np.zeros(n),
+        trail=np.full((n, TRAIL, 3), np.nan),
     )
