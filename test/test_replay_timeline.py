@@ -153,16 +153,29 @@ def test_lockstep_never_has_more_than_the_window_in_flight(rate):
     assert line.done
 
 
+def test_rate_zero_runs_at_hold_rate_while_an_answer_is_awaited():
+    line, clock = timeline(rate=0.0, lockstep="/scan", window=5, hold_rate=2.0), ManualClock(3.0)
+    got = line.due(clock.steady())
+    assert [e.payload for e in got if isinstance(e, Item)] == [0], "at once up to the first scan"
+    assert line.wait(clock.steady()) == pytest.approx(0.01)
+    got = messages(play(line, clock, 0.06))
+    assert [e.payload for _, e in got] == [1], "0.1 s of the bag in 0.05 s"
+    line.ack(START)
+    assert line.wait(clock.steady()) == 0.0
+    got = line.due(clock.steady())
+    assert [e.payload for e in got if isinstance(e, Item)] == [2], "answered: at once up to the next"
+
+
 def test_the_last_answers_are_awaited():
-    line = timeline(rate=0.0, lockstep="/scan", window=20, loop=2)
-    assert len([e for e in line.due(0.0) if isinstance(e, Item)]) == 20
+    line, clock = timeline(rate=0.0, lockstep="/scan", window=20, loop=2), ManualClock()
+    assert len(messages(play(line, clock, 2.0))) == 20
     assert line.blocked
+    assert line.wait(clock.steady()) > 0.0
     line.ack(items()[-1].stamp)
-    assert len([e for e in line.due(0.0) if isinstance(e, Item)]) == 20
-    line.due(0.0)
+    assert len(messages(play(line, clock, 2.0))) == 20
     assert not line.done
     assert line.give_up() == 10
-    line.due(0.0)
+    line.due(clock.steady())
     assert line.done
 
 

@@ -31,6 +31,7 @@ from lifelong_nav.replay.timeline import Item, Tick, Timeline
 
 _STEP = 0.005
 _BUSY = 0.02
+_HISTORY = 16 << 20
 _SAME_STAMP = 1_000_000
 _SHARED = ("/tf", "/tf_static", "/diagnostics", "/heartbeat")
 
@@ -105,7 +106,7 @@ class BagPlayer(StackNode):
         static = name.endswith("tf_static")
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=max(topic.qos.depth, 100 if static else 10),
+            depth=self._depth(stored),
             reliability=ReliabilityPolicy.RELIABLE,  # serves best-effort subscribers as well
             durability=DurabilityPolicy.TRANSIENT_LOCAL
             if topic.qos.transient_local or static
@@ -117,6 +118,11 @@ class BagPlayer(StackNode):
         self.on_cleanup_do(lambda: self.destroy_publisher(publisher))
         self._publishers_of[name] = publisher
 
+    def _depth(self, stored: str) -> int:
+        """History that outlasts a burst of messages without outgrowing memory."""
+        first = next(self._bag.messages([stored]), None)
+        return max(10, _HISTORY // max(len(first.data), _HISTORY // 1000)) if first else 10
+
     def _pump(self) -> None:
         now = time.monotonic()
         if self.finished or (self._begun is None and not self._ready(now)):
@@ -126,7 +132,8 @@ class BagPlayer(StackNode):
         while events := self._line.due(time.monotonic()):
             for event in events:
                 self._publish(event)
-            if time.monotonic() > end:  # let answers and parameters in
+            # Let answers and parameters in; at rate 0 also let the subscribers empty their queues.
+            if self._line.rate == 0.0 or time.monotonic() > end:
                 break
         self.stats["position [s]"] = (self._line.position(time.monotonic()) - self._bag.start) * 1e-9
         if self._line.done:

@@ -23,7 +23,7 @@ class PlayerConfig(TimelineConfig):
         "scan", doc="Topic played no faster than `ack` answers it, so that none is missed; empty: never wait."
     )
     ack: str = param("people", doc="Topic whose header stamps answer `lockstep`; unused if nobody offers it.")
-    ack_timeout: float = param(2.0, "s", 0.05, 3600.0, "Wait no longer than this for an answer.")
+    ack_timeout: float = param(1.0, "s", 0.05, 3600.0, "Wait no longer than this for an answer.")
     wait_for: list[str] = param(
         [], doc="Begin when these nodes are active, /clock running towards the start."
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import ConfigError
 
-_BATCH = 200
+_BATCH = 64
 
 
 class Item(NamedTuple):
@@ -40,7 +40,14 @@ class TimelineConfig:
     clock_rate: float = param(50.0, "Hz", 1.0, 1000.0, "Ticks of /clock per second of bag time.")
     max_gap: float = param(0.0, "s", 0.0, 1e6, "Longer silences are shortened to this; 0 keeps them.")
     window: int = param(
-        3, "", 1, 100, "Messages on the lock-step topic that may be unanswered before playback waits."
+        8, "", 1, 100, "Messages on the lock-step topic that may be unanswered before playback waits."
+    )
+    hold_rate: float = param(
+        2.0,
+        "",
+        0.1,
+        100.0,
+        "Times real time while an answer is awaited at rate 0: what it needs may follow it.",
     )
 
 
@@ -89,13 +96,14 @@ class Timeline:
             self._tick(self._start, out)
         while len(out) < _BATCH and not self.done and not self.paused:
             if self._next is None:
-                if self._flight:  # the last answers belong to this pass
-                    self._anchor, self._blocked = (steady, self.position(steady)), True
+                if self._flight:  # the last answers belong to this pass; time goes on for their sake
+                    self._tick_if_old(self.position(steady), out)
                     break
                 self._restart(steady, out)
                 continue
             item = self._next
-            now = item.stamp if self.rate == 0.0 else self.position(steady)
+            free = self.rate == 0.0 and not self._flight
+            now = max(item.stamp, self.position(steady)) if free else self.position(steady)
             if item.stamp > now:
                 self._shorten(steady, item.stamp, now)
                 self._tick_if_old(now, out)
@@ -105,8 +113,8 @@ class Timeline:
             if item.topic == self.lockstep and len(self._flight) >= self.config.window:
                 self._blocked, self._anchor = True, (steady, item.stamp)
                 break
-            if self._blocked:
-                self._blocked, self._anchor = False, (steady, item.stamp)
+            if self._blocked or free:
+                self._blocked, self._anchor = False, (steady, now)
             if item.topic == self.lockstep:
                 self._flight.append(item.stamp)
             out.append(item)
@@ -117,21 +125,23 @@ class Timeline:
         """Seconds until something is due; None when only `ack`, `resume` or nothing will change that."""
         if self.done or self.paused or self._blocked:
             return None
-        if self._next is None or self._anchor is None or self.rate == 0.0:
+        if self._next is None and self._flight:
+            return self._period * 1e-9 / self._speed
+        if self._next is None or self._anchor is None or self._speed == 0.0:
             return 0.0
         target = self._next.stamp
         if self._last_tick is not None:
             target = min(target, self._last_tick + self._period)
-        return max(0.0, (target - self.position(steady)) * 1e-9 / self.rate)
+        return max(0.0, (target - self.position(steady)) * 1e-9 / self._speed)
 
     def position(self, steady: float) -> int:
         """Bag time [ns] that corresponds to `steady` [s]."""
         if self._anchor is None:
             return self._start
         since, at = self._anchor
-        if self.paused or self._blocked or self.rate == 0.0:
+        if self.paused or self._blocked:
             return at
-        return at + round((steady - since) * 1e9 * self.rate)
+        return at + round((steady - since) * 1e9 * self._speed)
 
     @property
     def in_flight(self) -> int:
@@ -141,7 +151,7 @@ class Timeline:
     @property
     def blocked(self) -> bool:
         """True while playback waits for an answer."""
-        return self._blocked
+        return self._blocked or (self._next is None and bool(self._flight))
 
     # ---- what the player tells ---------------------------------------------------------------------
 
@@ -187,6 +197,13 @@ class Timeline:
         self.rate = rate
 
     # ---- inside ------------------------------------------------------------------------------------
+
+    @property
+    def _speed(self) -> float:
+        """Bag seconds per second now; 0 when the next message need not wait at all."""
+        if self.rate > 0.0:
+            return self.rate
+        return self.config.hold_rate if self._flight else 0.0
 
     @property
     def _period(self) -> int:
