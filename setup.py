@@ -7,7 +7,17 @@ from setuptools import find_packages, setup
 NAME = "lifelong_nav"
 ROOT = Path(__file__).parent
 SHARE = Path("share") / NAME
-NODES = ["sim", "localization", "perception", "gate", "controller", "planner", "view", "supervisor"]
+NODES = [
+    "sim",
+    "localization",
+    "perception",
+    "gate",
+    "controller",
+    "planner",
+    "view",
+    "bag_player",
+    "supervisor",
+]
 
 
 def tree(folder: str) -> list[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
 from lifelong_nav.launch_actions import actions, declare, read
+from lifelong_nav.session import simulation_overrides
 
 ARGUMENTS = {
     "scenario": ("office_day", "Name of a file in sim/scenarios, or a path to one."),
@@ -18,8 +19,8 @@ ARGUMENTS = {
 def generate_launch_description():
     def bring_up(context):
         text = context.launch_configurations
-        sim = {"scenario": text["scenario"], "seed": int(text["seed"]), "mode": text["mode"]}
-        return actions(read(context, "sim", {"sim": sim}))
+        overrides = simulation_overrides(text["scenario"], int(text["seed"]), text["mode"], text["map"])
+        return actions(read(context, "sim", overrides))
 
     described = [
         DeclareLaunchArgument(name, default_value=default, description=doc)

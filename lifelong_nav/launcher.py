@@ -28,6 +28,7 @@ from lifelong_nav.stack import NodeSpec, Options, nodes_for, overrides_document,
 _PR_SET_PDEATHSIG = 1
 _RESPAWN_PAUSE = 1.0
 _MAX_RESPAWNS = 5
+_STEADY = 60.0
 
 
 @dataclass
@@ -36,6 +37,7 @@ class _Child:
     command: list[str]
     process: subprocess.Popen[bytes]
     started: float
+    ended: float | None = None
     respawns: int = 0
 
 
@@ -84,24 +86,24 @@ class Launcher:
         Raises:
             SimError: a process cannot be kept alive.
         """
+        now = time.monotonic()
         for child in self._children:
             code = child.process.poll()
             if code is None:
                 continue
-            if self.options.respawn and code == 0:
-                code = -signal.SIGTERM  # somebody stopped it from outside: bring it back as well
-            lived = time.monotonic() - child.started
-            child.respawns = 0 if lived > 60.0 else child.respawns + 1
-            if not self.options.respawn or child.respawns > _MAX_RESPAWNS:
-                raise SimError(
-                    f"The process of '{child.name}' ended with code {code}"
-                    + (f" {child.respawns} times in a row." if self.options.respawn else "."),
-                    f"Read its output{self._hint(child.name)}.",
-                )
-            if lived > _RESPAWN_PAUSE:
-                print(f"'{child.name}' ended with code {code}: starting it again", file=sys.stderr)
+            if child.ended is None:
+                child.ended = now
+                child.respawns = 1 if now - child.started > _STEADY else child.respawns + 1
+                again = self.options.respawn and child.respawns <= _MAX_RESPAWNS
+                print(f"'{child.name}' ended with code {code}", file=sys.stderr)
+                if not again:
+                    raise SimError(
+                        f"The process of '{child.name}' ended with code {code}.",
+                        f"Read its output{self._hint(child.name)}.",
+                    )
+            elif now - child.ended > _RESPAWN_PAUSE:
                 child.process = self._popen(child.name, child.command)
-                child.started = time.monotonic()
+                child.started, child.ended = now, None
 
     def pids(self) -> dict[str, int]:
         """Process ids by name."""
@@ -156,6 +158,32 @@ class Launcher:
 
     def _hint(self, name: str) -> str:
         return f" in {self.log_folder / f'{name}.log'}" if self.log_folder is not None else " above"
+
+
+class RecorderProcess:
+    """`lifelong-nav record` as a child process.
+
+    Args:
+        folder: where the bag goes; must not exist.
+        topics: what to record, everything when empty.
+    """
+
+    def __init__(self, folder: Path, topics: Sequence[str] = ()) -> None:
+        chosen = ["--topics", *topics] if topics else []
+        self._child = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-m", "lifelong_nav.cli", "record", str(folder), *chosen],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Close the bag and wait for it."""
+        self._child.send_signal(signal.SIGINT)
+        try:
+            self._child.wait(30.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
 
 
 def _die_with_parent() -> None:

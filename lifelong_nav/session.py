@@ -6,9 +6,7 @@ Used by `lifelong-nav sim`, the stack benchmark and the system tests.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ import psutil
 from lifelong_nav.core.errors import ConfigError, SimError
 from lifelong_nav.core.grid import save_map
 from lifelong_nav.core.types import Pose2
-from lifelong_nav.launcher import Launcher
+from lifelong_nav.launcher import Launcher, RecorderProcess
 from lifelong_nav.sim import scenario as scenarios
 from lifelong_nav.sim.plan_map import scene_map
 from lifelong_nav.sim.scenario_build import Run, build
@@ -90,12 +88,17 @@ def run(
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     scenario = scenarios.load(settings.scenario)
     drawn = build(scenario, settings.seed)
-    map_file = folder / "map" / "map.yaml"
-    save_map(map_file, scene_map(drawn.scene))
-    options = _options(settings, map_file, drawn.start)
+    options = _options(settings, drawn, folder / "map")
     with Launcher(options, composed=settings.composed, log_folder=folder / "log") as launcher:
         launcher.start()
         return _drive(settings, folder, scenario, drawn, launcher, watch)
+
+
+def write_map(drawn: Run, folder: Path) -> Path:
+    """The building's plan as a map_server map, what a SLAM run beforehand would have left."""
+    path = folder / "map.yaml"
+    save_map(path, scene_map(drawn.scene))
+    return path
 
 
 def camera_parameters(text: str) -> dict[str, Any]:
@@ -121,20 +124,37 @@ def place_name(drawn: Run, pose: Pose2) -> str:
     return min(inside, key=lambda r: (r.high[0] - r.low[0]) * (r.high[1] - r.low[1])).name
 
 
-def _options(settings: Settings, map_file: Path, start: Pose2) -> Options:
+def simulation_overrides(
+    scenario: str, seed: int, mode: str, map_file: str = "", drawn: Run | None = None
+) -> dict[str, dict[str, Any]]:
+    """Parameters that make sim and localization agree: same scenario, its map, its start.
+
+    Args:
+        scenario: name or file.
+        seed: of the run.
+        mode: of the sim node.
+        map_file: map_server YAML; empty: the building's plan is written to a temporary folder.
+        drawn: the scenario's run, if it was built already.
+    """
+    drawn = build(scenarios.load(scenario), seed) if drawn is None else drawn
+    path = map_file or str(write_map(drawn, Path(tempfile.mkdtemp(prefix="lifelong_nav_map_"))))
+    start = drawn.start
+    return {
+        "sim": {"scenario": scenario, "seed": seed, "mode": mode},
+        "localization": {"map_file": path, "initial_pose": [start.x, start.y, start.yaw]},
+    }
+
+
+def _options(settings: Settings, drawn: Run, folder: Path) -> Options:
     """Stack options of a simulated run; the user's overrides win."""
-    ours: dict[str, dict[str, Any]] = {
-        "sim": {
-            "scenario": settings.scenario, "seed": settings.seed, "mode": settings.mode,
-            **camera_parameters(settings.camera),
-        },
-        "localization": {"initial_pose": [start.x, start.y, start.yaw]},
-    }  # fmt: skip
+    map_file = str(write_map(drawn, folder))
+    ours = simulation_overrides(settings.scenario, settings.seed, settings.mode, map_file, drawn)
+    ours["sim"].update(camera_parameters(settings.camera))
     for node, values in settings.overrides.items():
         ours.setdefault(node, {}).update(values)
     return Options(
         profile="sim", namespace=settings.namespace, use_sim_time=True, params_file=settings.params_file,
-        log_level=settings.log_level, map=str(map_file), view=settings.view, overrides=ours,
+        log_level=settings.log_level, view=settings.view, overrides=ours,
     )  # fmt: skip
 
 
@@ -162,7 +182,7 @@ def _drive(
     executor = SingleThreadedExecutor()
     executor.add_node(runner)
     executor.add_node(monitor)
-    recorder = _Recorder(folder) if settings.record else None
+    recorder = RecorderProcess(folder / "bag") if settings.record else None
     deadline, meter = time.monotonic() + settings.timeout, _Meter(launcher)
     try:
         while not runner.done and not session.reason:
@@ -222,21 +242,3 @@ class _Meter:
                 continue
             out[name] = times.user + times.system
         return out
-
-
-class _Recorder:
-    """`lifelong-nav record` as a child process."""
-
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "lifelong_nav.cli", "record", str(folder / "bag")]
-        self._child = subprocess.Popen(  # noqa: S603 (our own program)
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-
-    def stop(self) -> None:
-        """Close the bag."""
-        self._child.send_signal(signal.SIGINT)
-        try:
-            self._child.wait(30.0)
-        except subprocess.TimeoutExpired:
-            self._child.kill()

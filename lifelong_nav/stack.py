@@ -47,6 +47,7 @@ ALL_NODES: dict[str, NodeSpec] = {
         _node("controller", "ControllerNode"),
         _node("planner", "PlannerNode"),
         _node("view", "ViewNode"),
+        _node("bag_player", "BagPlayer", managed=False),
         _node("supervisor", "Supervisor", managed=False),
     )
 }
@@ -98,7 +99,7 @@ def default_params_file() -> Path:
 
 
 def nodes_for(options: Options) -> list[NodeSpec]:
-    """The nodes of a profile with their final parameters, supervisor last.
+    """The nodes of a profile with their final parameters; those nobody supervises come last.
 
     Raises:
         ConfigError: unknown profile, or overrides for a node that does not run.
@@ -114,18 +115,21 @@ def nodes_for(options: Options) -> list[NodeSpec]:
         names.insert(names.index("perception"), "localization")
     if options.view:
         names.append("view")
-    unknown = set(options.overrides) - set(names) - {"supervisor"}
+    alone = ["supervisor"]
+    if options.profile == "replay" and "bag_player" in options.overrides:
+        alone.append("bag_player")
+    unknown = set(options.overrides) - set(names) - set(alone)
     if unknown:
         raise ConfigError(
             f"Parameters were given for nodes that do not run: {', '.join(sorted(unknown))}.",
             f"This profile runs {', '.join(names)}.",
         )
-    extra: dict[str, dict[str, Any]] = {name: {} for name in [*names, "supervisor"]}
+    extra: dict[str, dict[str, Any]] = {name: {} for name in [*names, *alone]}
     if options.map and "localization" in extra:
         extra["localization"]["map_file"] = options.map
     extra["supervisor"] = {"nodes": names, "autostart": options.autostart}
     specs = []
-    for name in [*names, "supervisor"]:
+    for name in [*names, *alone]:
         parameters = {
             "use_sim_time": options.use_sim_time, **extra[name], **options.overrides.get(name, {})
         }  # fmt: skip

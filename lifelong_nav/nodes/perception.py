@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from lifelong_nav.nodes.base import StackNode
 from lifelong_nav.nodes.tf import make_tf
 from lifelong_nav.perception.people import PeopleConfig, PeoplePerception
 
-_PENDING = 4
+_PENDING = 16
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PerceptionConfig(PeopleConfig):
 
     fixed_frame: str = param("odom", doc="Continuous frame in which people are tracked (REP-105).")
     tf_patience: float = param(
-        0.1, "s", 0.0, 1.0, "How long a scan waits for the transform of its time before a near one serves."
+        0.5, "s", 0.0, 5.0, "How long a scan waits for the transform of its time before a near one serves."
     )
     scan_timeout: float = param(1.0, "s", 0.1, 10.0, "Silence of the lidar that counts as a fault.")
 
@@ -38,7 +39,7 @@ class PerceptionNode(StackNode):
     def setup(self) -> None:
         """Build the tracker and connect it."""
         self._people = PeoplePerception(self.config)
-        self._waiting: deque[tuple[float, LaserScan]] = deque(maxlen=_PENDING)
+        self._waiting: deque[tuple[float, float, LaserScan]] = deque(maxlen=_PENDING)
         self._tf = make_tf(self)
         self.on_cleanup_do(self._tf.close)
         self._publisher = self.offer("people")
@@ -57,14 +58,15 @@ class PerceptionNode(StackNode):
         self._tf.clear()
 
     def _on_scan(self, message: ScanMsg) -> None:
-        self._waiting.append((self.clock.steady(), convert.scan_from(message)))
+        self._waiting.append((self.clock.steady(), time.monotonic(), convert.scan_from(message)))
         self._process()
 
     def _process(self) -> None:
         while self._waiting:
-            arrived, scan = self._waiting[0]
-            fixed = self.config.fixed_frame
-            late = self.clock.steady() - arrived > self.config.tf_patience
+            arrived, wall, scan = self._waiting[0]
+            fixed, patience = self.config.fixed_frame, self.config.tf_patience
+            # wall time too: a fast replay's clock runs ahead of transforms that are still in the queue
+            late = min(self.clock.steady() - arrived, time.monotonic() - wall) > patience
             crowded = len(self._waiting) == _PENDING
             if not (late or crowded or self._tf.ready(fixed, scan.frame_id, scan.stamp)):
                 return
