@@ -169,3 +169,21 @@ def test_ramp_start_stands_on_the_ramp():
         state = sim.robot.state()
     assert state.position[2] == pytest.approx(4.0 * np.tan(0.1), abs=0.02)
     assert np.arcsin(-state.rotation[2, 0]) == pytest.approx(-0.1, abs=0.01)
+
+
+def test_a_replayed_person_walks_through_and_is_met_again_behind():
+    crowd = Marchers([(-1.5, 0.0)], [(1.0, 0.0)])
+    with Simulation(Scene("s"), crowd, config(), 0) as sim:
+        contacts = [c for s in drive(sim, 3.0) for c in s.contacts]
+        assert len(contacts) == 1
+        assert np.hypot(*sim.truth().robot_pose.xy) < 0.02
+        assert drive(sim, 3.0, 0.0)[-1].contacts == ()
+        assert sim.truth().people.people[0].x == pytest.approx(4.5, abs=0.1)
+
+
+def test_the_outstretched_arm_meets_people_too():
+    crowd = Marchers([(0.62, 1.5)], [(0.0, -0.5)])
+    with Simulation(Scene("s"), crowd, config(), 0) as sim:
+        sim.arm({"panda_joint1": 0.0, "panda_joint2": 0.6, "panda_joint4": -1.8, "panda_joint5": 0.0})
+        contacts = [c for s in drive(sim, 4.0) for c in s.contacts]
+    assert [(c.kind, c.link) for c in contacts if c.kind == "person"] == [("person", "arm")]

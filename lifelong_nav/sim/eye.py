@@ -24,9 +24,9 @@ def all_movable_shapes(scene: Scene) -> list[Shape]:
     return movable_shapes(scene) + [shape for _, shape in robot_shapes()]
 
 
-def movable_transforms(world: World, robot: Robot) -> FloatArray:
-    """(N, 4, 4) world transforms of the owners of `all_movable_shapes`."""
-    links = robot.link_transforms()
+def movable_transforms(world: World, robot: Robot, links: FloatArray | None = None) -> FloatArray:
+    """(N, 4, 4) world transforms of the owners of `all_movable_shapes`; `links` where they are known."""
+    links = robot.link_transforms() if links is None else links
     owners = [robot.links[name] + 1 for name, _ in robot_shapes()]
     angles = world.door_angles()
     doors = [door_transform(d, float(a)) for d, a in zip(world.scene.doors, angles, strict=True)]
@@ -56,8 +56,9 @@ class Eye:
 
     def look(self, now: float, world: World, robot: Robot, crowd: CrowdState, gait: GaitState) -> RgbdReading:
         """Draw what the camera sees now."""
-        pose = pose3(robot.link_transforms()[self._link])
-        frame = self._renderer.render(pose, movable_transforms(world, robot), crowd, gait, now)
+        links = robot.link_transforms()
+        pose = pose3(links[self._link])
+        frame = self._renderer.render(pose, movable_transforms(world, robot, links), crowd, gait, now)
         if self._scale > 0.0:
             rgb = noisy_rgb(frame.rgb, self._noise, self._rgb_rng)
             frame = RgbdFrame(rgb, noisy_depth(frame.depth, self._noise, self._depth_rng), frame.ids)

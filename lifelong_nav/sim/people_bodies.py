@@ -19,7 +19,8 @@ from lifelong_nav.sim.physics import BASE, LEG, OBJECT, PERSON, RAY, World, disc
 _AWAY = -50.0
 _HEIGHT = 1.7
 _LEG_HEIGHT = 0.8
-_WAKE_REACH = 0.9
+_WAKE_REACH = 0.9  # from a person to the middle of an object [m]
+_REFRESH = 4  # objects are looked for in every fourth call
 _RIM = 0.002  # bodies are held this far outside the robot [m]
 
 
@@ -38,7 +39,11 @@ class PeopleBodies:
             tuple(world.add_kinematic(LEG_RADIUS, _LEG_HEIGHT, LEG, RAY) for _ in range(2)) for _ in radii
         ]
         self._here = np.zeros(len(radii), dtype=bool)
-        self._spots = np.zeros((len(radii), 2))
+        self._spots: FloatArray = np.zeros((len(radii), 2))
+        self._paces: FloatArray = np.zeros((len(radii), 2))
+        self._held = np.zeros(len(radii), dtype=bool)
+        self._objects: FloatArray = np.zeros((0, 2))
+        self._calls = 0
         self._legs_here = np.zeros(len(radii), dtype=bool)
 
     def place(self, state: CrowdState, robot: FloatArray, robot_radius: float) -> None:
@@ -56,8 +61,12 @@ class PeopleBodies:
         spots = np.where(held[:, None], self._spots, state.positions)
         if fresh.any():
             spots[fresh] = pushed_out(offset[fresh], least[fresh]) + robot
-        self._spots = spots
+        still = state.present & self._here & (held == self._held)
+        still &= (spots == self._spots).all(axis=1) & (state.velocities == self._paces).all(axis=1)
+        self._spots, self._paces, self._held = spots, state.velocities.copy(), held
         for i, body in enumerate(self._bodies):
+            if still[i]:
+                continue
             if state.present[i]:
                 # one who is held stands still: a velocity would push the robot
                 v = (0.0, 0.0) if held[i] else (float(state.velocities[i, 0]), float(state.velocities[i, 1]))
@@ -67,8 +76,10 @@ class PeopleBodies:
         self._here = state.present.copy()
         walking = state.present & (np.abs(state.velocities).sum(axis=1) > 0.02)
         if self._world.objects and walking.any():
-            objects = self._world.object_positions()[:, :2]
-            near = disc_mask(objects, state.positions[walking], _WAKE_REACH)
+            if self._calls % _REFRESH == 0:
+                self._objects = self._world.object_positions()[:, :2]
+            self._calls += 1
+            near = disc_mask(self._objects, state.positions[walking], _WAKE_REACH)
             self._world.wake_objects(np.flatnonzero(near).tolist())
 
     def place_legs(self, legs: FloatArray, present: NDArray[np.bool_]) -> None:
