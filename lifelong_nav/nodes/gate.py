@@ -56,6 +56,8 @@ class GateNode(StackNode):
         self.listen("people", self._on_people)
         self.listen("emergency_stop", self._on_emergency)
         self.listen("heartbeat", self._on_heartbeat)
+        # A command is decided on when it comes, without waiting for a tick; the timer is for silence.
+        self._decided = -1.0
         # On a robot the tick must not follow the wall clock's steps; in simulation it follows /clock.
         simulated = bool(self.get_parameter("use_sim_time").value)
         self.every(1.0 / self.config.rate, self._tick, wall=not simulated)
@@ -74,6 +76,8 @@ class GateNode(StackNode):
 
     def _on_command(self, message: TwistStamped) -> None:
         self._command = convert.twist_from(message.twist)
+        if self.clock.steady() - self._decided > 0.5 / self.config.rate:  # a flood waits for the timer
+            self._decide()
 
     def _on_scan(self, message: Any) -> None:
         self._scan = None
@@ -107,6 +111,12 @@ class GateNode(StackNode):
         self._alive[name] = received
 
     def _tick(self) -> None:
+        """Decide without a command when none came lately."""
+        if self.clock.steady() - self._decided > 1.4 / self.config.rate:
+            self._decide()
+
+    def _decide(self) -> None:
+        self._decided = self.clock.steady()
         received = self.received
         decision = self.gate.step(
             GateInputs(
