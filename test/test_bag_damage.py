@@ -38,8 +38,14 @@ def check(path, whole):
 def small(tmp_path_factory):
     """A small MCAP bag of several chunks: bytes and messages."""
     folder = tmp_path_factory.mktemp("small")
-    config = WriterConfig(chunk_bytes=2048, flush_period=0.5, min_free_bytes=0)
-    written = make.ours(folder / "b", 9, config, beams=4)
+    written = []
+    with BagWriter(folder / "b", WriterConfig(flush_period=0.5, min_free_bytes=0)) as writer:
+        for topic in ("/a", "/b"):
+            writer.add_topic(topic, "std_msgs/msg/String")
+        for i in range(24):
+            data = struct.pack("<4BI16s", 0, 1, 0, 0, 16, f"message {i:06d}".encode() + b"\0\0")
+            written.append(("/a" if i % 3 else "/b", 10**9 + i * 10**8, data))
+            writer.write(*written[-1])
     return (folder / "b" / "b_0.mcap").read_bytes(), written
 
 
@@ -124,7 +130,7 @@ def test_damage_is_named_and_decoding_it_is_an_error(tmp_path, small):
     with open_bag(path) as bag:
         assert bag.lossy
         assert "cut off or corrupt at byte" in bag.notes[0]
-        message = next(bag.messages(["/scan"]))
+        message = next(bag.messages(["/b"]))
         for data in (b"", b"\x00\x01\x00\x00", message.data[:20], b"\xff" * 64):
             with pytest.raises(BagError, match="cannot be decoded"):
                 bag.decode(message._replace(data=data))
@@ -362,3 +368,64 @@ def test_time_limit_of_a_hostile_walk(tmp_path):
     with open_bag(tmp_path / "a.mcap") as bag:
         assert bag.message_count == 1
     assert time.process_time() - start < 10
+
+
+def test_garbage_behind_every_magic(tmp_path):
+    """Nothing but BagError comes out of any opener."""
+    rng = np.random.default_rng(3)
+    magics = {
+        ".mcap": b"\x89MCAP0\r\n",
+        ".bag": b"#ROSBAG V2.0\n",
+        ".db3": b"SQLite format 3\0\x10\0",
+        ".zip": b"PK\x03\x04",
+    }
+    magics[".mcap.zstd"] = b"\x28\xb5\x2f\xfd"
+    for suffix, magic in magics.items():
+        for size in (0, 1, 7, 60, 500, 5000):
+            for high in (3, 256):  # small numbers look like plausible lengths and opcodes
+                path = tmp_path / f"x{suffix}"
+                path.write_bytes(magic + rng.integers(0, high, size, dtype=np.uint8).tobytes())
+                got, lossy = check(path, [])
+                assert got == []
+                assert lossy or suffix == ".bag"
+
+
+def test_metadata_bomb(tmp_path):
+    make.write2(tmp_path / "b", 5)
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    lines += ["rosbag2_bagfile_information:", "  version: 9", "  ros_distro: *a11"]
+    lines += ["  relative_file_paths: [*a11, /etc/passwd, ../../b.mcap]"]
+    (tmp_path / "b" / "metadata.yaml").write_text("\n".join(lines))
+    with open_bag(tmp_path / "b") as bag:
+        assert bag.verify() is False, "a listed file is missing"
+        assert bag.message_count == 16
+
+
+def test_records_over_the_limit_are_left_out(tmp_path):
+    """One message too large for the caps costs that message only."""
+    limits = BagLimits(max_record_bytes=64 << 10)
+    from rosbags.rosbag1 import Writer as Writer1
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    body = b"\x00\x01\x00\x00\x01\x00\x00\x00\x00"
+    with Writer(tmp_path / "s", version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        topic = writer.add_connection("/s", "std_msgs/msg/String", typestore=make.store2())
+        for i in range(9):
+            writer.write(topic, i, body if i != 4 else bytes(3 << 20))
+    with open_bag(tmp_path / "s", limits) as bag:
+        assert [m.stamp for m in bag.messages()] == [0, 1, 2, 3, 5, 6, 7, 8]
+        assert bag.lossy
+    noetic = get_typestore(Stores.ROS1_NOETIC)
+    with Writer1(tmp_path / "a.bag") as old:
+        old.chunk_threshold = 1000
+        topic = old.add_connection("/s", "std_msgs/msg/String", typestore=noetic)
+        for i in range(9):
+            old.write(topic, i, bytes(900) if i != 4 else bytes(3 << 20))
+    with open_bag(tmp_path / "a.bag", limits) as bag:
+        stamps = [m.stamp for m in bag.messages()]
+        assert 4 not in stamps
+        assert len(stamps) >= 6
+        assert bag.lossy
+        assert "max_record_bytes" in bag.notes[0]

@@ -81,7 +81,7 @@ def _folder(path: Path) -> Location:
             f"The folder {path} holds no bag.", "Give the folder that holds the .mcap, .db3 or .bag file."
         )
     info = _metadata(path / "metadata.yaml", location.findings)
-    named = [path / PurePosixPath(str(name)).name for name in _list(info.get("relative_file_paths"))]
+    named = [path / PurePosixPath(n).name for n in _texts(info.get("relative_file_paths"))]
     for file in named:
         if file not in present:
             location.findings.add(f"{file.name} is listed in metadata.yaml and missing.", lossy=True)
@@ -98,7 +98,8 @@ def _folder(path: Path) -> Location:
             f"The folder {path} holds several bags ({', '.join(f.name for f in location.files[:5])}).",
             "Name one of the files.",
         )
-    location.distro = str(info.get("ros_distro") or "").lower() or _guess(info.get("version"))
+    distro = info.get("ros_distro")
+    location.distro = distro.lower() if isinstance(distro, str) and distro else _guess(info.get("version"))
     declared = info.get("message_count")
     location.declared = declared if isinstance(declared, int) else None
     return location
@@ -109,8 +110,9 @@ def _guess(version: Any) -> str:
     return "humble" if isinstance(version, int) and version <= 5 else "latest"
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _texts(value: Any) -> list[str]:
+    # Nothing else is turned to text: nested YAML aliases would unfold without bound.
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
 
 
 def _metadata(path: Path, findings: Findings) -> dict[str, Any]:

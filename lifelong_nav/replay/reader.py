@@ -149,6 +149,7 @@ class BagReader:
         expected = sum(
             t.count for t in self.topics.values() if selection.topics is None or t.name in selection.topics
         )
+        self._gather()
         if complete and count < expected:
             self._found.add(f"The index counts {expected} messages, {count} could be read.", lossy=True)
 
