@@ -167,6 +167,7 @@ def _drive(
     from rclpy.parameter import Parameter
     from rclpy.signals import SignalHandlerOptions
 
+    from lifelong_nav.evaluation.run_files import session_facts
     from lifelong_nav.nodes.errand_runner import Errand, ErrandRunner
     from lifelong_nav.nodes.run_monitor import RunMonitor
 
@@ -205,6 +206,7 @@ def _drive(
     finally:
         if recorder is not None:
             recorder.stop()
+        monitor.describe(**session_facts(session))
         monitor.finish()
         runner.finish()
         executor.shutdown()
