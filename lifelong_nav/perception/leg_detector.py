@@ -27,6 +27,7 @@ def person_score(clusters: Clusters) -> FloatArray:
     straight = (c.count >= 4) & (c.width > 0.18) & (c.thickness < 0.06 * c.width)
     score -= 1.2 * straight
     score -= np.where(c.wall_gap < 0.4, 0.8, 0.0)
+    score -= 0.8 * c.in_line
     round_front = (c.count >= 4) & (c.bulge > 0.01) & (c.width < 0.3)
     score += 0.2 * round_front
     lonely = (c.count == 1) & (c.spacing < 0.04)  # a leg here would have caught several beams

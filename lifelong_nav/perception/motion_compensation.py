@@ -17,6 +17,7 @@ from lifelong_nav.perception.free_space import VisibilityTable, bin_angles
 
 _ROUNDS = 5
 _LEAST_POINTS = 40
+_MOST_POINTS = 300
 _SIGMA_RANGE = 0.03
 _SIGMA_MOVE = 0.03
 _SIGMA_TURN = 0.04
@@ -49,7 +50,7 @@ class MotionCompensation:
         """
         guess = compose2(self._correction, odom_pose)
         if self._reference is not None and len(points) >= _LEAST_POINTS:
-            guess = self._reference.match(guess, points)
+            guess = self._reference.match(guess, points[:: 1 + len(points) // _MOST_POINTS])
             self._correction = compose2(guess, inverse2(odom_pose))
         return guess
 
@@ -99,7 +100,7 @@ class _Surface:
         for _ in range(_ROUNDS):
             c, s = np.cos(x[2]), np.sin(x[2])
             arm = np.stack([c * spokes[:, 0] - s * spokes[:, 1], s * spokes[:, 0] + c * spokes[:, 1]], axis=1)
-            place = arm + (guess.x + x[0], guess.y + x[1])
+            place = arm + np.array([guess.x + x[0], guess.y + x[1]])
             _, index = self._table.polar(place)
             normal = self._normals[index]
             off = ((place - self._points[index]) * normal).sum(axis=1)

@@ -30,8 +30,8 @@ class Detections:
     """D clusters that might be legs, in the fixed frame.
 
     `xy` (D, 2) [m]; `width` (D,) [m]; `score` (D,) log-odds of shape; `free`, `occupied` (D,) in how
-    many remembered scans the spot was seen through or taken; `distance` (D,) [m] from the sensor; `spacing` (D,) [m]
-    between beams there.
+    many remembered scans the spot was seen through or taken; `distance` (D,) [m] from the sensor;
+    `spacing` (D,) [m] between beams there.
     """
 
     xy: FloatArray
@@ -255,7 +255,7 @@ class PersonTracker:
         t.evidence[hit] = np.clip(t.evidence[hit] + pace * gain, -3.0, _TOP)
         fine = 0.12 / found.spacing[first] >= c.stand_beams
         look = np.where(fine, score - c.stand_shape, -0.3)
-        t.standing_look[hit] = np.clip(t.standing_look[hit] + pace * look, -2.0, _TOP)
+        t.standing_look[hit] = np.clip(t.standing_look[hit] + pace * look, -1.0, _TOP)
 
         t.walked[hit] += np.where(going, speed * dt, 0.0)
         proven = going | (t.walked[hit] > c.walker_distance) | (t.stander[hit] & (t.standing_look[hit] > 0))
@@ -353,7 +353,7 @@ def steady_motion(
     explained = (slope**2).sum(axis=1) * spread
     rest = np.maximum((place**2).sum(axis=(1, 2)) - explained, 0.0) + 2.0 * n * 0.02**2
     speed = np.hypot(slope[:, 0], slope[:, 1])
-    return (n >= 4) & (explained * (n - 2) > 12.0 * rest) & (speed > slowest) & (speed < fastest)
+    return (n >= 3) & (explained * (n - 2) > 12.0 * rest) & (speed > slowest) & (speed < fastest)
 
 
 def _new_tracks(

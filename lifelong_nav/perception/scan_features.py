@@ -34,7 +34,8 @@ class Clusters:
     spread of the gaps between neighbouring points over their mean; `jump` (C, 2) [m] how much farther
     away the surface beside the cluster is, right and left (negative: something nearer hides the
     edge); `spacing` (C,) [m] between beams at that range; `wall_gap` (C,) [m] from its end points to
-    those of a neighbouring cluster wider than `WALL`.
+    those of a neighbouring cluster wider than `WALL`; `in_line` (C,) True where the cluster continues a
+    line from the one before to the one after, as pieces of a wall seen at a slant do.
     """
 
     centre: FloatArray
@@ -47,6 +48,7 @@ class Clusters:
     jump: FloatArray
     spacing: FloatArray
     wall_gap: FloatArray
+    in_line: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -134,7 +136,9 @@ def describe(
     if len(starts) == 0:
         none = np.zeros(0)
         whole = np.zeros(0, dtype=np.int64)
-        return Clusters(np.zeros((0, 2)), none, whole, none, none, none, none, np.zeros((0, 2)), none, none)
+        return Clusters(
+            np.zeros((0, 2)), none, whole, none, none, none, none, np.zeros((0, 2)), none, none, none > 0
+        )
     step = abs(angles[1] - angles[0]) if len(angles) > 1 else 0.0
     r = ranges[order]
     points = np.stack([r * np.cos(angles[order]), r * np.sin(angles[order])], axis=1)
@@ -173,7 +177,21 @@ def describe(
     before = np.where(np.roll(width, 1) > WALL, between, np.inf)
     after = np.where(np.roll(width, -1) > WALL, np.roll(between, -1), np.inf)
     gap = np.minimum(before, after) if len(starts) > 1 else np.full(1, np.inf)
-    return Clusters(centre, distance, count, width, thickness, bulge, roughness, jump, spacing, gap)
+    line = _in_line(points[starts], points[ends], centre, between, width)
+    return Clusters(centre, distance, count, width, thickness, bulge, roughness, jump, spacing, gap, line)
+
+
+def _in_line(
+    first: FloatArray, last: FloatArray, centre: FloatArray, between: FloatArray, width: FloatArray
+) -> NDArray[np.bool_]:
+    before, after = np.roll(last, 1, axis=0), np.roll(first, -1, axis=0)
+    chord = after - before
+    length = np.maximum(np.hypot(*chord.T), 1e-6)
+    away = centre - before
+    off = np.abs(chord[:, 0] * away[:, 1] - chord[:, 1] * away[:, 0]) / length
+    close = (between < 1.0) & (np.roll(between, -1) < 1.0) & (length > 0.2)
+    walls = np.maximum(np.roll(width, 1), np.roll(width, -1)) > 0.25
+    return close & walls & (off < 0.06)
 
 
 def _beside(ranges: FloatArray, edge: NDArray[np.int64], direction: int) -> FloatArray:
