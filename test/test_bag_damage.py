@@ -1,12 +1,12 @@
 """Cut, flipped, hostile and interrupted bags: what is whole is kept, memory and disk stay bounded."""
 
 import io
-import os
 import resource
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -258,7 +258,7 @@ def test_zip_paths_cannot_leave_the_folder(tmp_path):
             archive.writestr(name, data)
         with open_bag(inside / "z.zip") as bag:
             assert bag.message_count > 0
-            assert str(bag._files[0].path).startswith(os.path.realpath(os.environ.get("TMPDIR", "/tmp")))
+            assert Path(tempfile.gettempdir()) in bag._files[0].path.parents
         assert not list(tmp_path.rglob("evil.mcap"))
     with zipfile.ZipFile(inside / "link.zip", "w") as archive:
         link = zipfile.ZipInfo("a.mcap")
@@ -318,12 +318,11 @@ def test_killed_recording_keeps_all_but_the_last_moment(tmp_path):
 
 def test_full_disk_ends_the_recording_and_keeps_it(tmp_path):
     script = """
-import resource, signal, sys
+import os, resource, signal, sys
 from lifelong_nav.core.errors import BagError
 from lifelong_nav.replay.writer import BagWriter, WriterConfig
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-import os
 writer = BagWriter(sys.argv[1], WriterConfig(min_free_bytes=0, flush_period=0.1))
 writer.add_topic("/s", "std_msgs/msg/String")
 try:
