@@ -36,7 +36,9 @@ def run(
     """Drive; returns estimates and errors (T, 2) in m and rad, NaN while nothing is known."""
     rng = np.random.default_rng(seed)
     localizer = Localizer(grid)
-    if start is not None:
+    if start is None:
+        localizer.search()
+    else:
         localizer.set_pose(start)
     estimates, errors = [], []
     for k, pose in enumerate(true):

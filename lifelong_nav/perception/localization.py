@@ -131,8 +131,9 @@ class Localizer:
         self._search_wanted = False
 
     def search(self) -> None:
-        """Search the whole map with the next scan."""
+        """Search the whole map with the next scan, and again until a place is found."""
         self._search_wanted = True
+        self._searched = -np.inf
 
     def reset_time(self) -> None:
         """Odometry starts anew (time ran back): keep the pose, forget the odometry before."""
@@ -260,8 +261,9 @@ class Localizer:
                 ranked.append(h)
         self._hypotheses = ranked
         lost = not ranked or ranked[0].quality < c.lost_score
-        wanted = self._search_wanted or (c.auto_search and lost)
-        if (wanted and self._stamp - self._searched >= c.search_interval) or self._search_wanted:
+        # Without any pose only a request starts a search; it stands until a place is found.
+        wanted = self._search_wanted or (c.auto_search and bool(ranked) and lost)
+        if wanted and self._stamp - self._searched >= c.search_interval:
             self._search(beams, mount)
             ranked = self._hypotheses
             lost = not ranked or ranked[0].quality < c.lost_score
@@ -279,13 +281,13 @@ class Localizer:
 
     def _search(self, beams: Beams, mount: Pose2) -> None:
         c = self.config
-        self._search_wanted = False
         self._searched = self._stamp
         self.searches += 1
         covariance = odometry_model.initial_covariance(np.diag([0.02, 0.02, 0.005]), c)
         found = search(self.field, beams, mount, c, c)
         if not found or found[0].score < c.lost_score:
             return  # nothing better than what there was
+        self._search_wanted = False
         fresh = [
             _Hypothesis(np.concatenate([f.pose, np.zeros(3)]), covariance.copy(), f.score)
             for f in found[: c.hypotheses]

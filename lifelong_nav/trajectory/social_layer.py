@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifelong_nav.core.config import param
-from lifelong_nav.core.types import FloatArray, People
+from lifelong_nav.core.geometry import rotation2, transform_points2
+from lifelong_nav.core.types import FloatArray, People, Pose2, TrackedPerson
 from lifelong_nav.trajectory.cost_grid import CostGrid
 
 
@@ -74,3 +75,22 @@ def _around(grid: CostGrid, centre: FloatArray, reach: float) -> tuple[tuple[sli
     x = (np.arange(low[0], high[0]) + 0.5) * grid.resolution + grid.origin[0] - centre[0]
     y = (np.arange(low[1], high[1]) + 0.5) * grid.resolution + grid.origin[1] - centre[1]
     return (slice(low[1], high[1]), slice(low[0], high[0])), np.hypot(x[None, :], y[:, None])
+
+
+def people_in_frame(people: People, shift: Pose2, frame: str) -> People:
+    """People expressed in another frame, `shift` being the pose of their frame in it."""
+    turn = rotation2(shift.yaw)
+    places = transform_points2(shift, people.positions())
+    speeds = people.velocities() @ turn.T
+    spread = np.kron(np.eye(2), turn)
+    return People(
+        people.stamp,
+        frame,
+        tuple(
+            TrackedPerson(
+                p.id, float(xy[0]), float(xy[1]), float(v[0]), float(v[1]),
+                spread @ p.covariance @ spread.T, p.group_id, p.confidence, p.age, p.radius,
+            )
+            for p, xy, v in zip(people.people, places, speeds, strict=True)
+        ),
+    )  # fmt: skip
