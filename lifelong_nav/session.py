@@ -24,6 +24,8 @@ from lifelong_nav.sim.plan_map import scene_map
 from lifelong_nav.sim.scenario_build import Run, build
 from lifelong_nav.stack import Options
 
+_LOOK = 0.05
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -163,9 +165,10 @@ def _drive(
     watch: Callable[[Session], str | None],
 ) -> Session:  # fmt: skip
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.experimental import EventsExecutor
     from rclpy.parameter import Parameter
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.task import Future
 
     from lifelong_nav.evaluation.run_files import session_facts
     from lifelong_nav.nodes.errand_runner import Errand, ErrandRunner
@@ -180,14 +183,15 @@ def _drive(
     runner = ErrandRunner(errands, scenario.timeout, **common)
     monitor = RunMonitor(folder, **common)
     session = Session(settings, folder, scenario, drawn, launcher, runner, monitor, len(errands))
-    executor = SingleThreadedExecutor()
+    executor = EventsExecutor()
     executor.add_node(runner)
     executor.add_node(monitor)
+    never: Future[None] = Future()
     recorder = RecorderProcess(folder / "bag") if settings.record else None
     deadline, meter = time.monotonic() + settings.timeout, _Meter(launcher)
     try:
         while not runner.done and not session.reason:
-            executor.spin_once(timeout_sec=0.05)
+            executor.spin_until_future_complete(never, timeout_sec=_LOOK)
             launcher.poll()
             runner.tick()
             meter.update(runner.outcomes, runner.get_clock().now().nanoseconds * 1e-9)
@@ -198,9 +202,7 @@ def _drive(
         session.cpu = meter.cpu()
         if session.reason:
             runner.cancel()
-            end = time.monotonic() + 1.0
-            while time.monotonic() < end:
-                executor.spin_once(timeout_sec=0.05)
+            executor.spin_until_future_complete(never, timeout_sec=1.0)  # let the cancellation through
     except SimError as error:
         session.reason = str(error)
     finally:

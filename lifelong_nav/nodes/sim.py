@@ -1,18 +1,19 @@
 """The simulated robot and building as a node: commands in, sensors, TF and /clock out.
 
-Three ways to pace it. realtime: by the wall clock. fast: as fast as the stack keeps up, which shows in the
-stamps of `cmd_vel`: the simulation runs at most `max_lead` ahead of the newest. lockstep: every tick waits
-for its command, so that the machine's speed does not change what happens.
+Three ways to pace it. realtime: by the wall clock. fast: as fast as the stack keeps up: at most `max_lead`
+ahead of the newest command. lockstep: every tick waits for its command, so that the machine's speed does
+not change what happens. In both, nobody whose heartbeat lags far behind is left behind (see Pace).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
+from lifelong_nav_interfaces.msg import Heartbeat
 from lifelong_nav_interfaces.srv import SetSim, StepSim
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
@@ -31,6 +32,8 @@ from lifelong_nav.sim.robot_urdf import ros_urdf
 from lifelong_nav.sim.scenario_build import build
 
 _EPSILON = 1e-6
+_BEAT_LAG = 0.45  # beats come every 0.2 s
+_BEAT_MEMORY = 3.0
 _POLL = 0.004
 _SETTABLE = {"floor": ("friction", 1), "payload": ("payload", 1), "wheel_wear": ("wheel_wear", 2)}
 
@@ -43,7 +46,7 @@ class SimNodeConfig(SimConfig):
     seed: int = param(0, "", 0, 2**31 - 1, "Seed of building, people and sensor noise.")
     mode: str = param("realtime", doc="How time passes.", choices=("realtime", "fast", "lockstep"))
     speed: float = param(1.0, "", 0.01, 100.0, "Times real time, in mode realtime.")
-    max_lead: float = param(0.15, "s", 0.0, 5.0, "How far mode fast may run ahead of the newest command.")
+    max_lead: float = param(0.1, "s", 0.0, 5.0, "How far mode fast may run ahead of the newest command.")
     ack_timeout: float = param(0.5, "s", 0.01, 60.0, "Wall time to wait for a command before going on.")
     stamped_cmd_vel: bool = param(True, doc="cmd_vel is TwistStamped; false: Twist (then only realtime).")
     camera_width: int = param(160, "px", 1, 4096, "Columns.")
@@ -51,6 +54,33 @@ class SimNodeConfig(SimConfig):
     lidar_mode: str = param(
         "fast", doc="Rays through the physics world, or plane geometry.", choices=("exact", "fast")
     )
+
+
+@dataclass
+class Pace:
+    """How far the stack has come, by the stamps of what it sends [s of simulated time].
+
+    `command`: newest on cmd_vel, -1 before the first. `controller`: newest on cmd_vel_raw, None without a
+    controller of ours; the gate answers in its place when it is late. `beats`: stamp and wall arrival of
+    each node's newest heartbeat; the stamp shows how far that node's queue has come.
+    """
+
+    command: float = -1.0
+    controller: float | None = None
+    beats: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def driven(self) -> bool:
+        """True once a command has come."""
+        return self.command >= 0.0
+
+    def served(self, now: float, lead: float, wall: float) -> bool:
+        """True when the next tick may come at simulated time `now`, running `lead` [s] ahead at most."""
+        newest = self.command if self.controller is None else min(self.command, self.controller)
+        if now - newest > lead + _EPSILON:
+            return False
+        living = [stamp for stamp, heard in self.beats.values() if wall - heard < _BEAT_MEMORY]
+        return not living or now - min(living) <= _BEAT_LAG
 
 
 class SimNode(StackNode):
@@ -81,7 +111,9 @@ class SimNode(StackNode):
             service = self.create_service(kind, name, callback)
             self.on_cleanup_do(partial(self.destroy_service, service))
         self.every(_POLL, self._advance, wall=True)
-        self._paused, self._acked, self._unserved = False, -1.0, 0
+        self.listen("cmd_vel_raw", self._on_raw)
+        self.listen("heartbeat", self._on_beat)
+        self._paused, self._unserved, self._pace = False, 0, Pace()
 
     def start(self) -> None:
         """Say what never changes, and start the clock."""
@@ -101,13 +133,12 @@ class SimNode(StackNode):
 
     def _may_step(self, now: float) -> bool:
         c: SimNodeConfig = self.config
-        if c.mode == "realtime" or self._acked < 0.0:  # nobody drives yet: no reason to hurry
+        if c.mode == "realtime" or not self._pace.driven:  # nobody drives yet: no reason to hurry
             due = self._wall_start + (self._sim.time + c.tick - self._sim_start) / c.speed
             if now - due > 1.0:  # this machine cannot keep up: do not try to catch up later
                 self._wall_start += now - due
             return now >= due
-        lead = self._sim.time - self._acked
-        if lead <= (c.max_lead if c.mode == "fast" else 0.0) + _EPSILON:
+        if self._pace.served(self._sim.time, c.max_lead if c.mode == "fast" else 0.0, now):
             return True
         if now - self._wall < c.ack_timeout:
             return False
@@ -136,8 +167,17 @@ class SimNode(StackNode):
     def _on_stamped(self, message: TwistStamped) -> None:
         stamp = to_seconds(message.header.stamp)
         self._sim.command(convert.twist_from(message.twist))
-        self._acked = max(self._acked, min(stamp, self._sim.time))
+        self._pace.command = max(self._pace.command, min(stamp, self._sim.time))
         self._advance()
+
+    def _on_raw(self, message: TwistStamped) -> None:
+        stamp = min(to_seconds(message.header.stamp), self._sim.time)
+        self._pace.controller = stamp if self._pace.controller is None else max(self._pace.controller, stamp)
+        self._advance()
+
+    def _on_beat(self, beat: Heartbeat) -> None:
+        if beat.active and beat.node != self.get_fully_qualified_name():
+            self._pace.beats[beat.node] = (to_seconds(beat.header.stamp), time.monotonic())
 
     def _on_twist(self, message: Twist) -> None:
         self._sim.command(convert.twist_from(message))
