@@ -78,7 +78,7 @@ class LocalizationNode(StackNode):
         service = self.create_service(Empty, "global_localization", self._on_search)
         self.on_cleanup_do(lambda: self.destroy_service(service))
         self.every(0.02, self._process)
-        self.every(0.05, self._send_transform)
+        self.every(0.1, self._send_transform)
         self.every(0.5, self._watch)
 
     def start(self) -> None:
