@@ -73,6 +73,7 @@ setup(
         "rosbags>=0.11",
         "mcap>=1.2",
         "zstandard>=0.22",
+        "lz4>=4",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -51,7 +51,7 @@ class _ProgressLine:
     """One line that is rewritten on a terminal, and one line per errand that stays."""
 
     def __init__(self) -> None:
-        self._shown, self._next, self._interrupted = 0, 0.0, False
+        self._shown, self._next, self._interrupted, self._told = 0, 0.0, False, False
         self._live = sys.stdout.isatty()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
@@ -59,6 +59,9 @@ class _ProgressLine:
     def __call__(self, session: Session) -> str | None:
         """Print what is new; say so when the user wants to stop."""
         self._print_ended(session)
+        if session.monitor.view_url and not self._told:
+            self._told = True
+            self._say(f"live view: {session.monitor.view_url}", keep=True)
         now = time.monotonic()
         if self._live and now >= self._next:
             self._next = now + _PROGRESS_EVERY

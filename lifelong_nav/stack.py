@@ -48,6 +48,7 @@ ALL_NODES: dict[str, NodeSpec] = {
         _node("planner", "PlannerNode"),
         _node("view", "ViewNode"),
         _node("bag_player", "BagPlayer", managed=False),
+        _node("bag_recorder", "BagRecorder", managed=False),
         _node("supervisor", "Supervisor", managed=False),
     )
 }
