@@ -269,10 +269,11 @@ class Robot:
             p.changeDynamics(
                 body, self.links[wheel], lateralFriction=1.0, jointDamping=0.02, physicsClientId=c
             )
-        # Rigid casters would lift the wheels at the foot of a ramp: theirs are sprung.
+        # Rigid casters would lift the wheels off at the foot of a ramp: these are sprung, soft enough for
+        # ramps up to 0.1 rad and stiff enough to brake level within about a degree.
         for caster in ("front_caster", "rear_caster"):
             p.changeDynamics(
-                body, self.links[caster], lateralFriction=0.0, contactStiffness=1e5, contactDamping=1e4,
+                body, self.links[caster], lateralFriction=0.0, contactStiffness=2.2e4, contactDamping=2.5e3,
                 physicsClientId=c,
             )  # fmt: skip
         for finger in ("panda_leftfinger", "panda_rightfinger"):

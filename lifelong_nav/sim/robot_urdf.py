@@ -35,7 +35,7 @@ READY = (0.0, -0.6, 0.0, -2.4, 0.0, 1.9, 0.785)
 _DECK = 0.40
 _CASTER_RADIUS = 0.04
 _CASTER_X = 0.21
-_CASTER_GAP = 0.0005
+_CASTER_GAP = -0.003  # sprung: pressed in this far on level floor [m]
 _MOUNT = (0.05, 0.0, 0.44)  # of the arm, lift down
 _MAST_X, _MAST = -0.185, 0.80
 
