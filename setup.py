@@ -16,6 +16,7 @@ NODES = [
     "planner",
     "view",
     "bag_player",
+    "bag_recorder",
     "supervisor",
 ]
 
