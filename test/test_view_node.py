@@ -11,6 +11,7 @@ from lifelong_nav_interfaces.msg import Contact, GateState
 from rclpy.parameter import Parameter
 from ros_support import Bench
 
+from lifelong_nav.core.grid import OccupancyGrid
 from lifelong_nav.core.types import Image, LaserScan, Odometry, People, Pose2, TrackedPerson, Twist2
 from lifelong_nav.nodes import convert
 from lifelong_nav.nodes.qos import PROFILES
@@ -93,8 +94,6 @@ def test_everything_heard_is_drawn(ros, monkeypatch):
             )
         )  # fmt: skip
         grid_file = np.zeros((20, 30), np.int8)
-        from lifelong_nav.core.grid import OccupancyGrid
-
         grid = convert.grid_to(OccupancyGrid(grid_file, 0.1), 0.0)
         contact = Contact(name="chair", position=Point(x=1.0, y=1.0))
         contact.header = convert.header(1.0, "map")
@@ -134,6 +133,22 @@ def test_everything_heard_is_drawn(ros, monkeypatch):
             each=lambda: bench.say("predicted_path", bad),
         )
         assert node.health()[0] == 0, "bad input does not bring the view down"
+
+
+def test_a_map_sent_before_the_view_is_active_is_drawn(ros):
+    pytest.importorskip("rerun", reason="needs rerun-sdk")
+    node = ViewNode(parameter_overrides=overrides(port=0, data_port=0))
+    with Bench(node) as bench:
+        node.trigger_configure()
+        bench.say("map", convert.grid_to(OccupancyGrid(np.zeros((20, 30), np.int8), 0.1), 0.0))
+        bench.spin(timeout=0.5)
+        for _ in range(2):  # and again after a pause, without hearing everything twice
+            node.trigger_activate()
+            assert bench.spin(lambda: "map/floor" in node._view._repeats)
+            node.trigger_deactivate()
+        node.trigger_activate()
+        assert len({id(r) for r in node._resources}) == len(node._resources)
+        assert sum(s.topic_name.endswith("/map") for s in node.subscriptions) == 1
 
 
 def test_a_taken_port_moves_the_view_and_cleanup_frees_it(ros):
