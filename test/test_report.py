@@ -65,10 +65,22 @@ def test_figures_have_the_values_they_must(tmp_path):
     # the gap is below 0.25 m where |x - 5| < sqrt(0.77^2 - 0.62^2): that way at 0.5 m/s, and 2 s of standing
     expected = 2.0 * np.sqrt(0.77**2 - 0.62**2) / 0.5 + 2.0
     assert h.psv_seconds == pytest.approx(expected, abs=0.21)
-    assert h.interventions == 1
+    assert (h.interventions, h.stops) == (1, 1)
     assert run.gate["person"]["seconds"] == pytest.approx(2.0, abs=0.11)
     assert h.real_time == pytest.approx(2.5)
     assert sentence(h) == "1 of 1 errands done; 9 m driven in 20 s; no contacts."
+
+
+def test_a_near_miss_is_no_full_success(tmp_path):
+    writer = make_run(tmp_path)
+    writer.people(People(121.0, "map", (TrackedPerson(11, 9.0, 0.55, radius=0.25),)))
+    writer.pose(121.0, Pose2(9.0, 0.0, 0.0), Twist2(), "map")
+    writer.describe(errands=[])
+    writer.save()
+    h = headline(load_run(tmp_path))
+    assert h.closest == pytest.approx(0.03, abs=1e-5)
+    assert h.contacts == 0
+    assert h.verdict != "good"
 
 
 def test_failures_are_shown(tmp_path):

@@ -57,6 +57,7 @@ def write_report(run_dir: Path) -> Path:
 def _context(run: RunData, h: Headline, gif: bytes) -> dict[str, Any]:
     """What the template shows. The plots are SVG whose texts `report_plots` has escaped already."""
     bounds = report_media.bounds_of(run)
+    rows = [_errand(e) for e in run.errands]
     drawn = report_plots.map_plot(run, report_media.map_png(run, bounds), bounds)
     return {
         "title": _title(run), "when": _when(run), "verdict": h.verdict, "badge": _BADGES[h.verdict],
@@ -64,7 +65,8 @@ def _context(run: RunData, h: Headline, gif: bytes) -> dict[str, Any]:
         "stopped": str(run.facts.get("stopped") or ""), "cards": _cards(h), "problems": problems(run, h),
         "gif": base64.b64encode(gif).decode(), "map_svg": drawn,
         "any_failed": any(e.get("code") != "NONE" for e in run.errands), "contacts": h.contacts,
-        "errands": [_errand(e) for e in run.errands], "met_people": h.closest is not None,
+        "errands": rows, "any_recoveries": any(e["recoveries"] for e in rows),
+        "any_reason": any(e["message"] for e in rows), "met_people": h.closest is not None,
         "speed_wide": report_plots.speed_plot(run, _WIDE),
         "speed_narrow": report_plots.speed_plot(run, _NARROW),
         "clear_wide": report_plots.clearance_plot(run, _WIDE),
@@ -125,7 +127,7 @@ def _cards(h: Headline) -> list[dict[str, Any]]:
         card("In personal space", h.psv_seconds, ".1f", "s"),
         card("Inside a group", h.group_seconds, ".1f", "s"),
         card("Stalled", h.stalled, ".0f", "s"),
-        card("Gate interventions", h.interventions, "d", ""),
+        card("Gate interventions", h.interventions, "d", f"{h.stops or 'no'} stop{'s' * (h.stops != 1)}"),
         card("Speed of simulation", h.real_time, ".1f", "× real time"),
     ]
 

@@ -20,6 +20,7 @@ from lifelong_nav.evaluation.run_files import SCHEMA, load_arrays
 
 ROBOT_RADIUS = 0.27
 STALL_SPEED = 0.05
+_BRUSHED = 0.05  # m; passing someone closer than this is no success, contact or not
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Headline:
     min_ttc: float | None
     stalled: float
     interventions: int
+    stops: int
     real_time: float | None
 
     @property
@@ -82,7 +84,8 @@ class Headline:
         wanted = max(self.errands, self.planned)
         if self.contacts_people or (wanted and self.done < wanted / 2):
             return "bad"
-        return "good" if self.done == wanted and not self.contacts else "mixed"
+        brushed = self.closest is not None and self.closest < _BRUSHED
+        return "good" if self.done == wanted and not self.contacts and not brushed else "mixed"
 
 
 def load_run(folder: Path) -> RunData:
@@ -149,9 +152,15 @@ def headline(run: RunData) -> Headline:
         group_seconds=social.group_intrusion_seconds(path, people, run.groups, dt) if met else None,
         min_ttc=ttc if np.isfinite(ttc) else None,
         stalled=float(dt * np.count_nonzero(stalled)),
-        interventions=sum(int(g["times"]) for g in run.gate.values() if g.get("state", 0) > 0),
+        interventions=_times(run, 1),
+        stops=_times(run, 2),
         real_time=simulated / wall if simulated and wall else None,
     )
+
+
+def _times(run: RunData, state: int) -> int:
+    """How often the gate did at least what `state` (of GateState.msg) says."""
+    return sum(int(g["times"]) for g in run.gate.values() if g.get("state", 0) >= state)
 
 
 def _distance(run: RunData) -> float:
