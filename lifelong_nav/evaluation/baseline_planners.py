@@ -99,9 +99,15 @@ class GoalOnly:
 
 
 class SocialForcePlanner(GoalOnly):
-    """The robot as one more walker of the social force model (Moussaid 2009), tracked by the unicycle."""
+    """The robot as one more walker of the social force model (Moussaid 2009), tracked by the unicycle.
+
+    Twice the usual strength and eyes in the back, the best of six settings tried on a third of the crowd
+    benchmark's cases: people who do not evade leave all of it to the robot.
+    """
 
     relaxation = 0.5
+    strength = 9.0
+    behind = 1.0
 
     def command(self, observation: Observation) -> Twist2:
         """See `Planner.command`."""
@@ -112,17 +118,24 @@ class SocialForcePlanner(GoalOnly):
         if len(people):
             others, radii = people.positions(), people.radii()
             ones = np.ones((1, len(people)))
-            force += forces.social(pose.xy[None], velocity, heading, others, people.velocities(), ones)
+            force += forces.social(
+                pose.xy[None], velocity, heading, others, people.velocities(), ones,
+                strength=self.strength, behind=self.behind,
+            )  # fmt: skip
             force += forces.contact(pose.xy[None], np.array([BODY.radius]), others, radii, ones)
         wish = velocity[0] + self.relaxation * force[0]
         return track_velocity(wish, pose, self.speed)
 
 
 class OrcaPlanner(GoalOnly):
-    """Optimal reciprocal collision avoidance by pyrvo, tracked by the unicycle."""
+    """Optimal reciprocal collision avoidance by pyrvo, tracked by the unicycle.
 
-    horizon = 3.0
-    margin = 0.05
+    The margin [m] makes up for what the unicycle cannot follow. It and the horizon [s] gave the fewest
+    contacts of nine settings tried on a third of the crowd benchmark's cases.
+    """
+
+    horizon = 1.5
+    margin = 0.2
 
     def __init__(self) -> None:
         self.pyrvo = require_package("pyrvo", "orca")
