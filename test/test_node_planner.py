@@ -174,7 +174,7 @@ def test_standing_people_bend_the_route(ros):
         assert np.abs(straight[:, 0] - 3.0).max() < 0.1
         spot = transform_points2(inverse2(MAP_TO_ODOM), np.array([[3.0, 4.9]]))[0]
         person = TrackedPerson(1, float(spot[0]), float(spot[1]), age=5.0)
-        for _ in range(12):
+        for _ in range(20):
             bench.say("people", convert.people_to(People(loop.time, "odom", (person,))))
             loop.step()
         bent = convert.path_from(loop.plans[-1])

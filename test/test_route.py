@@ -244,3 +244,29 @@ def test_a_person_in_the_only_door_is_dear_but_not_a_wall():
     assert np.isfinite(extra).all()
     blocked = RoutePlanner().plan(grid.with_extra(extra, 1), Pose2(0.5, 2.0), Pose2(3.5, 2.0))
     assert blocked.cost > blocked.length + 10.0
+
+
+def test_the_rest_of_a_route_serves_until_something_changes(office_grid):
+    planner = RoutePlanner()
+    goal = Pose2(16.0, 9.0, 0.3)
+    route = planner.plan(office_grid, Pose2(1.0, 1.0), goal)
+    half = Pose2(*route.points[len(route.points) // 2])
+    rest = planner.rest(office_grid, route, half, goal)
+    assert rest.length == pytest.approx(route.length / 2, abs=0.2)
+    assert np.hypot(*(rest.points[0, :2] - half.xy)) < 0.06
+    assert planner.rest(office_grid, route, Pose2(half.x, half.y + 0.5), goal) is None, "off the route"
+    assert planner.rest(office_grid, route, half, Pose2(15.0, 9.0, 0.3)) is None, "another goal"
+    blocked = office_grid.cost.copy()
+    blocked[office_grid.cell(*route.points[-20, :2])] = np.inf
+    wall = CostGrid(blocked, office_grid.distance, office_grid.resolution, office_grid.origin, "map", 99)
+    assert planner.rest(wall, route, half, goal) is None, "no longer free"
+
+
+def test_the_rest_is_given_up_when_someone_stops_on_it():
+    grid = free_grid(np.zeros((80, 120), bool))
+    planner = RoutePlanner()
+    route = planner.plan(grid, Pose2(1.0, 4.0), Pose2(11.0, 4.0))
+    assert planner.rest(grid, route, Pose2(2.0, 4.0), Pose2(11.0, 4.0)) is not None
+    someone = People(0.0, "map", (standing(1, 6.0, 4.0),))
+    dearer = grid.with_extra(social_cost(grid, someone, 0.28), 1)
+    assert planner.rest(dearer, route, Pose2(2.0, 4.0), Pose2(11.0, 4.0)) is None

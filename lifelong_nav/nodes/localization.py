@@ -192,7 +192,7 @@ class LocalizationNode(StackNode):
     def _send_transform(self) -> None:
         """Send map -> odom as of now, unless it is not to be relied upon."""
         e = self._estimate
-        if e is None or e.state is LocalizationState.LOST or e.hypotheses > 1:
+        if e is None or e.state is LocalizationState.LOST or (e.hypotheses > 1 and not e.localised):
             return
         if not is_fresh(self.received("scan"), self.clock, self.config.scan_timeout):
             return

@@ -6,7 +6,6 @@ With a map the route is planned in frame `map`, without one in `odom` on a grid 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,32 +16,19 @@ from rclpy.task import Future
 
 from lifelong_nav.core import geometry
 from lifelong_nav.core.clock import is_fresh
-from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.transforms import TransformError
 from lifelong_nav.core.types import FloatArray, Odometry, People, Pose2, Twist2
 from lifelong_nav.nodes import convert
 from lifelong_nav.nodes.base import StackNode
+from lifelong_nav.nodes.planner_config import PlannerConfig
 from lifelong_nav.nodes.tf import make_tf
 from lifelong_nav.trajectory.cost_grid import CostGrid
-from lifelong_nav.trajectory.costmap import Costmap, CostmapConfig
-from lifelong_nav.trajectory.errand import Errand, ErrandCode, ErrandConfig, Goal, Phase
+from lifelong_nav.trajectory.costmap import Costmap
+from lifelong_nav.trajectory.errand import Errand, ErrandCode, Goal, Phase
 from lifelong_nav.trajectory.escape import open_place
-from lifelong_nav.trajectory.route import Route, RouteConfig, RouteError, RoutePlanner
-from lifelong_nav.trajectory.social_layer import SocialLayerConfig, people_in_frame, social_cost
-
-
-@dataclass(frozen=True)
-class PlannerConfig(CostmapConfig, RouteConfig, SocialLayerConfig, ErrandConfig):
-    """Costmap, routes, social layer and errands, plus what the node needs."""
-
-    odom_frame: str = param("odom", doc="Continuous frame; also the planning frame while there is no map.")
-    base_frame: str = param("base_link", doc="Frame of the base.")
-    use_map: bool = param(True, doc="Plan on the topic `map` once there is one; false: never.")
-    costmap_rate: float = param(5.0, "Hz", 0.5, 20.0, "Scans entered into the costmap per second, at most.")
-    plan_rate: float = param(2.0, "Hz", 0.2, 10.0, "Routes published per second.")
-    input_timeout: float = param(0.5, "s", 0.1, 5.0, "Age at which odometry is stale.")
-    people_timeout: float = param(1.0, "s", 0.1, 5.0, "Age at which people are forgotten.")
+from lifelong_nav.trajectory.route import Route, RouteError, RoutePlanner
+from lifelong_nav.trajectory.social_layer import people_in_frame, social_cost
 
 
 class PlannerNode(StackNode):
@@ -59,7 +45,7 @@ class PlannerNode(StackNode):
         self._odometry: Odometry | None = None
         self._people: People | None = None
         self._scan_at = -np.inf
-        self._planned_at = -np.inf
+        self._planned_at = self._solved_at = -np.inf
         self._cancelled = False
         self._route: Route | None = None
         self._retreat: Route | None = None
@@ -232,6 +218,7 @@ class PlannerNode(StackNode):
         if errand.result is None and pose is not None:
             if advice.clear:
                 self._costmap.clear()
+                self._route = None
             if advice.escape:
                 self._escape(errand, pose, now)
             elif (advice.replan and now - self._planned_at > 0.5) or self._due(now):
@@ -269,9 +256,17 @@ class PlannerNode(StackNode):
     def _plan(self, errand: Errand, pose: Pose2, now: float) -> None:
         self._planned_at = now
         self._retreat = None
+        grid = self._grid()
+        if self._route is not None and 0.0 <= now - self._solved_at < self.config.route_age:
+            rest = self._planner.rest(grid, self._route, pose, errand.goal.pose)
+            if rest is not None:
+                errand.route_found(now, rest.length, rest.goal)
+                self._publish(errand, rest)
+                return
+        self._solved_at = now
         try:
             reach = max(errand.goal.xy_tolerance, self.config.goal_tolerance)
-            route = self._planner.plan(self._grid(), pose, errand.goal.pose, reach)
+            route = self._planner.plan(grid, pose, errand.goal.pose, reach)
         except RouteError as error:
             self._route = None
             errand.route_failed(now, error)
@@ -279,6 +274,9 @@ class PlannerNode(StackNode):
             return
         self._route = route
         errand.route_found(now, route.length, route.goal)
+        self._publish(errand, route)
+
+    def _publish(self, errand: Errand, route: Route) -> None:
         points = route.points
         if errand.goal.yaw_tolerance is None and len(points) > 1:
             points = points.copy()
@@ -287,6 +285,7 @@ class PlannerNode(StackNode):
 
     def _escape(self, errand: Errand, pose: Pose2, now: float) -> None:
         """Drive to an open place near by; done when there, or when there is none."""
+        self._route = None
         if self._retreat is None:
             grid = self._grid()
             place = open_place(grid, pose)

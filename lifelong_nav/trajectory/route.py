@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class Route:
     """`points` (M, 3) x, y, yaw from the robot to the goal in `frame_id`, evenly spaced.
 
     `length` [m]; `cost` in cost-metres; `goal` where the route ends, `moved` [m] away from where it
-    should have ended because that place is occupied.
+    should have ended, `asked`, because that place is occupied. `costs` (M,) under the points
+    when it was planned.
     """
 
     points: FloatArray
@@ -56,6 +57,8 @@ class Route:
     goal: Pose2
     moved: float
     frame_id: str
+    asked: Pose2
+    costs: FloatArray
 
 
 class RoutePlanner:
@@ -111,15 +114,39 @@ class RoutePlanner:
         if np.linalg.norm(points[0] - start.xy) > 1e-9:
             points = np.concatenate([start.xy[None], points])
         points = round_corners(grid, resample(points, self.config.spacing))
+        _unclip(grid, points, 1 if not np.isfinite(grid.cost_at(start.xy)) else 0)
         length = float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
         end = Pose2(float(points[-1, 0]), float(points[-1, 1]), float(wrap(goal.yaw)))
         moved = float(np.hypot(end.x - goal.x, end.y - goal.y))
-        return Route(headings(points, end.yaw), length, togo, end, moved, grid.frame_id)
+        costs = grid.cost_at(points)
+        return Route(headings(points, end.yaw), length, togo, end, moved, grid.frame_id, goal, costs)
 
     def still_free(self, grid: CostGrid, route: Route) -> bool:
         """True when no point of a route lies in an obstacle of a newer grid, its first metre aside."""
         ahead = route.points[round(1.0 / self.config.spacing) :, :2]
         return bool(np.isfinite(grid.cost_at(ahead)).all())
+
+    def rest(self, grid: CostGrid, route: Route, pose: Pose2, goal: Pose2) -> Route | None:
+        """What is left of a route, None when it no longer serves and a new one must be planned.
+
+        It serves while it is free and no dearer than before, the robot is within 0.3 m of it, and it
+        leads to `goal`.
+        """
+        off = float(np.hypot(route.asked.x - goal.x, route.asked.y - goal.y))
+        turned = abs(float(wrap(route.asked.yaw - goal.yaw)))
+        if off > 0.05 or turned > 0.05 or route.frame_id != grid.frame_id:
+            return None
+        away = np.linalg.norm(route.points[:, :2] - pose.xy, axis=1)
+        here = int(np.argmin(away))
+        ahead = route.points[here:]
+        if away[here] > 0.3 or len(ahead) < 2 or not np.isfinite(grid.cost_at(ahead[:, :2])).all():
+            return None
+        length = float(np.linalg.norm(np.diff(ahead[:, :2], axis=0), axis=1).sum())
+        cost = length * float(grid.cost_at(ahead[:, :2]).mean())
+        # Someone stopped on it, or something came near: there may be a better one now.
+        if cost > 1.2 * length * float(route.costs[here:].mean()) + 0.3:
+            return None
+        return replace(route, points=ahead, length=length, cost=cost, costs=route.costs[here:])
 
     def _solve(self, grid: CostGrid, target: tuple[int, int]) -> GoalField:
         if self._field is not None and self._grid is grid and self._key == target:
@@ -177,6 +204,16 @@ class RoutePlanner:
         if cell is not None and np.isfinite(grid.cost[cell]):
             return None  # standing free and yet cut off: a wall lies between
         return _nearest(np.isfinite(field.togo), grid, start.xy, self.config.start_tolerance)
+
+
+def _unclip(grid: CostGrid, points: FloatArray, first: int) -> None:
+    """Push points that clip the corner of an obstacle's cell by centimetres into the free cell beside."""
+    half = 0.499 * grid.resolution
+    for index in np.flatnonzero(~np.isfinite(grid.cost_at(points))):
+        cell = _nearest_free(grid, points[index], 1.5 * grid.resolution) if index >= first else None
+        if cell is not None:
+            centre = grid.points(np.array(cell))
+            points[index] = np.clip(points[index], centre - half, centre + half)
 
 
 def _nearest_free(grid: CostGrid, xy: FloatArray, reach: float) -> tuple[int, int] | None:
