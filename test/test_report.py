@@ -110,6 +110,7 @@ def test_failures_are_shown(tmp_path):
 
 def test_page_needs_nothing_else_and_cannot_be_injected(tmp_path):
     writer = make_run(tmp_path, code=f"CODE{EVIL}", name=EVIL)
+    writer.gate(129.0, 1, "speed_limit", Twist2(), Twist2())
     writer.gate(130.0, 1, EVIL, Twist2(), Twist2())
     writer.gate(130.1, 1, EVIL, Twist2(), Twist2())
     writer.contact(105.0, EVIL, EVIL, 1.0, 1.0, 0.1)

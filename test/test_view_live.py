@@ -104,6 +104,20 @@ def test_everything_reaches_the_recording(tmp_path):
     np.testing.assert_allclose(times, [0.1, 0.2, 0.3])
 
 
+def test_routine_of_the_gate_stays_out_of_the_log(tmp_path):
+    view = LiveView(file=tmp_path / "run.rrd")
+    for t in range(20):
+        view.log_gate(0.1 * t, t % 2, ("pass", "acceleration")[t % 2], "")
+    view.log_gate(2.0, 2, "obstacle", "obstacle 0.2 m ahead")
+    view.log_gate(2.1, 1, "speed_limit", "above the limit")
+    view.log_gate(2.2, 0, "pass", "")
+    view.close()
+    held = contents(tmp_path / "run.rrd")
+    told = [row[0] for row in held["/gate/log", "TextLog:text"]]
+    assert told == ["pass: pass", "stopped: obstacle 0.2 m ahead", "trimmed: above the limit"]
+    assert held["/gate/state", "StateChange:state"][-3:] == [["stopped"], ["trimmed"], ["pass"]]
+
+
 def test_maps_and_goals_are_drawn_again_for_late_browsers(tmp_path):
     view = LiveView(LiveConfig(repeat=5.0), file=tmp_path / "run.rrd")
     drawn = []

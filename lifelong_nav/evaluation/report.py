@@ -19,6 +19,7 @@ from lifelong_nav.core.storage import atomic_write
 from lifelong_nav.evaluation import report_media, report_plots
 from lifelong_nav.evaluation.report_data import Headline, RunData, headline, load_run
 from lifelong_nav.evaluation.social_metrics import PERSONAL_SPACE
+from lifelong_nav.viz.live import SHAPING
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _BADGES = {"good": "All well", "mixed": "With flaws", "bad": "Not good"}
@@ -151,12 +152,18 @@ def _why(errand: Mapping[str, Any]) -> str:
 
 def _gate_bars(run: RunData) -> str:
     rows = [
-        (reason.replace("_", " "), float(g["seconds"]), "bad" if g["state"] == 2 else "mixed")
+        (reason.replace("_", " "), float(g["seconds"]), _bar_class(reason, int(g["state"])))
         for reason, g in run.gate.items()
         if g.get("state", 0) > 0 and g.get("times", 0) > 0
     ]
     rows.sort(key=lambda row: -row[1])
     return report_plots.bars(rows[:9], 480.0) if rows else ""
+
+
+def _bar_class(reason: str, state: int) -> str:
+    if reason in SHAPING:
+        return "trim"
+    return "bad" if state == 2 else "mixed"
 
 
 def _environment(run: RunData) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from lifelong_nav.core.storage import read_json
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.evaluation import social_metrics as social
 from lifelong_nav.evaluation.run_files import SCHEMA, load_arrays
+from lifelong_nav.viz.live import SHAPING
 
 ROBOT_RADIUS = 0.27
 STALL_SPEED = 0.05
@@ -159,8 +160,9 @@ def headline(run: RunData) -> Headline:
 
 
 def _times(run: RunData, state: int) -> int:
-    """How often the gate did at least what `state` (of GateState.msg) says."""
-    return sum(int(g["times"]) for g in run.gate.values() if g.get("state", 0) >= state)
+    """How often the gate did at least what `state` (of GateState.msg) says, routine trimming left out."""
+    found = (g for reason, g in run.gate.items() if reason not in SHAPING)
+    return sum(int(g["times"]) for g in found if g.get("state", 0) >= state)
 
 
 def _distance(run: RunData) -> float:

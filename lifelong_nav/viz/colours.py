@@ -21,6 +21,7 @@ SENT: Rgb = (30, 100, 200)
 ALONE: Rgb = (110, 116, 130)
 CONTACT: Rgb = (214, 39, 40)
 PASS: Rgb = (46, 160, 67)
+TRIMMED: Rgb = (190, 215, 150)
 LIMITED: Rgb = (240, 150, 0)
 STOPPED: Rgb = (214, 39, 40)
 

@@ -30,6 +30,9 @@ from lifelong_nav.viz.strokes import CIRCLE, arrows, known_bounds, path, raised,
 GATE_STATES = ("pass", "limited", "stopped")
 """By the numbers of GateState.msg."""
 
+SHAPING = ("acceleration", "speed_limit")
+"""Reasons for which the gate limits a command all day without anything being wrong."""
+
 _LEVELS = ("INFO", "WARN", "ERROR")
 _FRAMES = {"map": "map", "odom": "map/odom"}
 _PAWN = 0.12
@@ -229,14 +232,25 @@ class LiveView:
         self._log(stamp, "command/turn", self._rr.Scalars(np.array([raw.wz, sent.wz])))
 
     def log_gate(self, stamp: float, state: int, reason: str = "", text: str = "") -> None:
-        """The gate's verdict; drawn when state or reason change. `state` as in GateState.msg."""
+        """The gate's verdict, drawn when it changes; what is routine (`SHAPING`) stays out of the log.
+
+        Args:
+            stamp: time [s].
+            state: as in GateState.msg.
+            reason: machine-readable word.
+            text: the reason as a sentence.
+        """
         if self._gate == (state, reason):
             return
-        self._gate = (state, reason)
-        word = GATE_STATES[state]
+        before, self._gate = self._gate, (state, reason)
+        routine = state == 0 or reason in SHAPING
+        word = "trimmed" if routine and state else GATE_STATES[state]
         self._log(stamp, "gate/state", self._rr.StateChange(state=[word]))
+        if routine and before is not None and (before[0] == 0 or before[1] in SHAPING):
+            return  # trimming comes and goes many times a second: the lane shows it, the log need not
         message = ": ".join(part for part in (word, text or reason) if part)
-        self._log(stamp, "gate/log", self._rr.TextLog(message, level=_LEVELS[state]))
+        level = "INFO" if routine else _LEVELS[state]
+        self._log(stamp, "gate/log", self._rr.TextLog(message, level=level))
 
     def log_event(self, stamp: float, text: str, level: str = "INFO") -> None:
         """A line in the log: INFO, WARN or ERROR."""
@@ -290,8 +304,9 @@ class LiveView:
         )
         fix("command/speed", series)
         fix("command/turn", series)
-        palette = [colours.PASS, colours.LIMITED, colours.STOPPED]
-        fix("gate/state", rr.StateConfiguration(values=list(GATE_STATES), colors=palette))
+        palette = [colours.PASS, colours.TRIMMED, colours.LIMITED, colours.STOPPED]
+        words = ["pass", "trimmed", "limited", "stopped"]
+        fix("gate/state", rr.StateConfiguration(values=words, colors=palette))
 
     def _draw_robot(self, root: str) -> None:
         rr = self._rr
