@@ -118,7 +118,7 @@ def _cards(h: Headline) -> list[dict[str, Any]]:
         return {"label": label, "value": text, "unit": unit if value is not None else "", "warn": warn}
 
     wanted = max(h.errands, h.planned)
-    with_people = f"{h.contacts_people or 'none'} with people" if h.contacts else ""
+    with_people = f"({h.contacts_people or 'none'} with people)" if h.contacts else ""
     return [
         {"label": "Errands done", "value": f"{h.done}", "unit": f"of {wanted}", "warn": h.done < wanted},
         card("Distance", h.distance, ".0f", "m"),
@@ -128,7 +128,7 @@ def _cards(h: Headline) -> list[dict[str, Any]]:
         card("In personal space", h.psv_seconds, ".1f", "s"),
         card("Inside a group", h.group_seconds, ".1f", "s"),
         card("Stalled", h.stalled, ".0f", "s"),
-        card("Gate interventions", h.interventions, "d", f"{h.stops or 'no'} stop{'s' * (h.stops != 1)}"),
+        card("Gate interventions", h.interventions, "d", f"({h.stops or 'no'} stop{'s' * (h.stops != 1)})"),
         card("Speed of simulation", h.real_time, ".1f", "× real time"),
     ]
 
