@@ -24,7 +24,7 @@ def person_score(clusters: Clusters) -> FloatArray:
     hidden = c.jump < 0.0
     attached = ~hidden & (c.jump < 0.2)
     score += np.where(attached, -0.5, np.where(hidden, -0.25, 0.2)).sum(axis=1)
-    straight = (c.count >= 4) & (c.width > 0.18) & (c.thickness < 0.06 * c.width)
+    straight = (c.count >= 4) & (c.width > 0.18) & (c.thickness < 0.1 * c.width)
     score -= 1.2 * straight
     score -= np.where(c.wall_gap < 0.4, 0.8, 0.0)
     score -= 0.8 * c.in_line

@@ -29,18 +29,22 @@ class PeopleConfig:
     sigma_pair: float = param(0.07, "m", 0.01, 0.5, "Position noise when both legs are seen.")
     sigma_single: float = param(0.13, "m", 0.01, 0.5, "Position noise when one leg is seen.")
     sigma_accel: float = param(1.6, "m/s^2", 0.1, 10.0, "How strongly people change their velocity.")
-    sigma_speed: float = param(0.9, "m/s", 0.1, 3.0, "Spread of walking velocity of a new track, each axis.")
-    gate: float = param(11.8, "", 1.0, 50.0, "Largest squared Mahalanobis distance of an association.")
+    sigma_speed: float = param(1.2, "m/s", 0.1, 3.0, "Spread of walking velocity of a new track, each axis.")
+    gate: float = param(20.0, "", 1.0, 50.0, "Largest squared Mahalanobis distance of an association.")
     newness_weight: float = param(0.4, "", 0.0, 5.0, "Log-odds per scan for a spot that was free before.")
     motion_weight: float = param(0.7, "", 0.0, 5.0, "Log-odds per scan for steady motion.")
-    confirm_hits: int = param(3, "", 1, 20, "Detections before a track can be reported.")
+    confirm_hits: int = param(2, "", 1, 20, "Detections before a track can be reported.")
     confirm_evidence: float = param(1.6, "", 0.0, 20.0, "Log-odds of being a mover needed to report a track.")
     stand_beams: float = param(4.0, "", 1.0, 100.0, "Beams a leg must catch to tell people who never moved.")
     stand_shape: float = param(
-        1.0, "", -3.0, 5.0, "Shape log-odds from which a scan speaks for a standing person."
+        0.7, "", -3.0, 5.0, "Shape log-odds from which a scan speaks for a standing person."
     )
-    stand_evidence: float = param(1.5, "", 0.0, 4.0, "Sum of shape evidence at which they are reported.")
+    stand_evidence: float = param(1.2, "", 0.0, 4.0, "Sum of shape evidence at which they are reported.")
+    brisk_evidence: float = param(
+        0.8, "", 0.0, 20.0, "Evidence that makes a brisk, well-shaped track a person at once."
+    )
     min_shape: float = param(0.3, "", -3.0, 3.0, "Mean log-odds of shape a reported track must keep.")
+    walker_shape: float = param(-0.3, "", -3.0, 3.0, "The same once a track has walked walker_distance.")
     miss_rate: float = param(
         4.5, "1/s", 0.1, 50.0, "Log-odds lost per second in plain view without a detection."
     )

@@ -158,7 +158,7 @@ class PersonTracker:
         unseen = stamp - t.seen
         return np.flatnonzero(
             t.confirmed
-            & (t.shape > c.min_shape)
+            & (t.shape > np.where(t.walked > c.walker_distance, c.walker_shape, c.min_shape))
             & (unseen <= np.where(t.hidden, c.coast_hidden, c.coast_visible) + 1e-6)
         )
 
@@ -270,6 +270,9 @@ class PersonTracker:
         t, c = self.tracks, self._config
         mover = (t.walked > 0.1) & (t.evidence + t.shape >= c.confirm_evidence) & (t.shape > c.min_shape)
         t.confirmed |= mover & (t.hits >= c.confirm_hits) & (t.life > 0.5)
+        speed = np.hypot(t.state[:, 2], t.state[:, 3])
+        brisk = (speed > 0.5) & (speed < 2.5) & (t.shape > 0.7) & (t.evidence > c.brisk_evidence)
+        t.confirmed |= brisk & (t.hits >= c.confirm_hits)
         t.stander |= (t.standing_look > c.stand_evidence) & (t.legs > 1.5)
         t.confirmed |= t.stander
 
