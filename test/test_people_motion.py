@@ -12,8 +12,8 @@ from lifelong_nav.perception.free_space import FreeSpaceMemory, VisibilityTable
 from lifelong_nav.perception.motion_compensation import MotionCompensation
 from lifelong_nav.perception.people import PeoplePerception
 from lifelong_nav.perception.people_config import PeopleConfig
-from lifelong_nav.perception.person_tracker import steady_motion
 from lifelong_nav.perception.scan_features import check_scan
+from lifelong_nav.perception.tracks import steady_motion
 
 
 def weave(t):
