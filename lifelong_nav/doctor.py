@@ -22,7 +22,8 @@ import psutil
 
 from lifelong_nav.core.errors import LifelongNavError
 from lifelong_nav.core.generations import MANIFEST, verify
-from lifelong_nav.stack import default_params_file, share_folder
+from lifelong_nav.core.share import share_folder
+from lifelong_nav.stack import default_params_file
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
 _MIN_DISK = 2 << 30
@@ -78,7 +79,7 @@ def check_packages() -> Finding:
     if missing:
         fix = "Run 'make setup', or: pip install lifelong_nav."
         return Finding("packages", WRONG, f"Not importable: {', '.join(missing)}.", fix)
-    optional = {"pybullet": "sim", "moderngl": "sim", "rerun": "viz", "pyrvo": "crowd"}
+    optional = {"pybullet": "sim", "moderngl": "sim", "rerun": "viz", "pyrvo": "orca"}
     absent = {m: extra for m, extra in optional.items() if importlib.util.find_spec(m) is None}
     if absent:
         extras = ",".join(sorted(set(absent.values())))

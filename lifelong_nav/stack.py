@@ -6,13 +6,12 @@ files turn that into launch actions, `lifelong_nav.launcher` into processes.
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lifelong_nav.core.errors import ConfigError
+from lifelong_nav.core.share import share_folder
 
 PROFILES = ("robot", "sim", "replay")
 
@@ -72,26 +71,6 @@ class Options:
     scan_topic: str = "scan"
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Node name -> parameters that win over the files."""
-
-
-def share_folder(name: str) -> Path:
-    """Where `config`, `sim`, `models` or `launch` lie: the source tree, else the installed share folder.
-
-    Raises:
-        ConfigError: neither is there.
-    """
-    source = Path(__file__).resolve().parent.parent
-    if (source / "package.xml").is_file() and (source / name).is_dir():
-        return source / name
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    for prefix in prefixes:
-        folder = Path(prefix) / "share" / "lifelong_nav" / name
-        if prefix and folder.is_dir():
-            return folder
-    raise ConfigError(
-        f"The folder '{name}' of lifelong_nav is not installed.",
-        "Install the package again (pip install . or colcon build).",
-    )
 
 
 def default_params_file() -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lifelong_nav.core.config import load_yaml
 from lifelong_nav.core.errors import ConfigError
+from lifelong_nav.core.share import share_folder
 from lifelong_nav.sim.crowd.person import BEHAVIOURS, ENDINGS, GESTURES, Point
 from lifelong_nav.sim.crowd.state import REACTIONS
 from lifelong_nav.sim.fields import Fields, number, numbers
@@ -153,17 +154,16 @@ class Scenario:
 
 
 def folder() -> Path:
-    """Where the scenario files are: LIFELONG_NAV_SIM, the checkout, or the installed share folder."""
+    """Where the scenario files are: below LIFELONG_NAV_SIM, else in the checkout or the installation."""
     named = os.environ.get("LIFELONG_NAV_SIM")
-    here = Path(__file__).resolve()
-    candidates = [Path(named)] if named else [here.parents[2] / "sim", here.parents[1] / "share" / "sim"]
-    for candidate in candidates:
-        if (candidate / "scenarios").is_dir():
-            return candidate / "scenarios"
-    raise ConfigError(
-        f"No scenario folder at {', '.join(str(c) for c in candidates)}.",
-        "Set LIFELONG_NAV_SIM to the folder that holds `scenarios` and `scenes`.",
-    )
+    if not named:
+        return share_folder("sim") / "scenarios"
+    if not (Path(named) / "scenarios").is_dir():
+        raise ConfigError(
+            f"LIFELONG_NAV_SIM names {named}, which holds no folder 'scenarios'.",
+            "Unset it, or name the folder that holds `scenarios` and `scenes`.",
+        )
+    return Path(named) / "scenarios"
 
 
 def names(family: str = "") -> list[str]:
