@@ -81,10 +81,10 @@ setup(
         "ros": ROS_WHEELS,
         "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "matplotlib>=3.8", "Jinja2>=3.1", "Pillow>=10"],
         "viz": ["rerun-sdk==0.41.*"],
-        "crowd": ["pyrvo>=0.4.3"],
+        "orca": ["pyrvo>=0.4.3"],
         "dev": [
             "ruff", "mypy", "import-linter", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
-            "mcap-ros2-support",
+            "mcap-ros2-support", "selenium",
         ],
     },
     entry_points={

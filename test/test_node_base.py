@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from nav_msgs.msg import OccupancyGrid, Path
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.parameter import Parameter
 from ros_support import Bench
@@ -28,7 +29,10 @@ class Echo(StackNode):
 
     def setup(self):
         self.seen, self.stopped, self.ticks, self.retuned = [], 0, 0, []
+        self.maps = []
         self.listen("emergency_stop", self.on_message)
+        self.listen("map", self.maps.append)
+        self.listen("plan", self.maps.append)
         self.every(0.02, self.on_tick)
 
     def on_message(self, message):
@@ -71,6 +75,17 @@ def test_life(ros):
         node.trigger_configure()
         node.trigger_activate()
         assert bench.spin(lambda: node.ticks > 3)
+
+
+def test_latched_messages_are_not_lost_before_activation(ros):
+    node = Echo()
+    with Bench(node) as bench:
+        node.trigger_configure()
+        bench.say("map", OccupancyGrid())
+        bench.say("plan", Path())
+        assert bench.spin(lambda: node.maps)
+        bench.spin(timeout=0.3)
+        assert [type(m) for m in node.maps] == [OccupancyGrid]
 
 
 def test_bug_in_a_callback_marks_the_node_failed(ros):

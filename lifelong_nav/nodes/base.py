@@ -10,7 +10,8 @@ A node of the stack is a subclass that fills in four hooks and nothing else:
         def stop(self) -> None: ...       # deactivate, shutdown: come to rest (zero velocity)
         def retune(self) -> None: ...     # self.config has changed while running
 
-Callbacks given to `listen` and `every` run only while the node is active. An error in one never ends
+Callbacks given to `listen` and `every` run only while the node is active (latched topics: from configure
+on). An error in one never ends
 the process: bad input is counted and reported, a bug marks the node FAILED for the supervisor.
 """
 
@@ -106,11 +107,15 @@ class StackNode(LifecycleNode):
         return publisher
 
     def listen(self, topic: str, callback: Callable[[Any], None], type_name: str | None = None) -> None:
-        """Subscribe to a topic of the table. Stamps of arrival are kept for `received`."""
+        """Subscribe to a topic of the table. Stamps of arrival are kept for `received`.
+
+        What is latched (maps, the emergency stop) comes once, so it is taken in while inactive too.
+        """
         entry = TOPICS[topic]
+        latched = entry.qos == "latched"
 
         def guarded(message: Any) -> None:
-            if not self.active:
+            if not (self.active or latched):
                 return
             header = getattr(message, "header", None)
             now = self.clock.now()

@@ -329,7 +329,9 @@ class PlannerNode(StackNode):
         """The robot in the planning frame, None when odometry or a transform is stale."""
         fresh = is_fresh(self.received("odom"), self.clock, self.config.input_timeout)
         self.degraded("odom", None if fresh else "no current odometry")
-        if not fresh:
+        seen = self._costmap.has_map or self._scan_at > -np.inf
+        self.degraded("costmap", None if seen else "neither a map nor a scan yet")
+        if not (fresh and seen):
             return None
         stamp = self._odometry.stamp if self._odometry is not None else None
         try:

@@ -55,7 +55,6 @@ class ViewNode(StackNode):
     def setup(self) -> None:
         """Serve the view and connect it."""
         self._due: dict[str, float] = {}
-        self._maps = False
         self._health: dict[str, tuple[int, str]] = {}
         self._markers = self.offer("people_markers")
         self._view: Any = self._make_view() if self.config.live else None
@@ -67,20 +66,13 @@ class ViewNode(StackNode):
         self.on_cleanup_do(self._tf.close)
         for topic, callback in (
             ("scan", self._on_scan), ("odom", self._on_odometry), ("plan", self._on_plan),
-            ("predicted_path", self._on_predicted), ("gate_state", self._on_gate),
-            ("sim/people", self._on_true_people),
+            ("predicted_path", self._on_predicted), ("gate_state", self._on_gate), ("map", self._on_map),
+            ("costmap", self._on_costmap), ("sim/people", self._on_true_people),
             ("sim/contacts", self._on_contact), ("/diagnostics", self._on_diagnostics),
         ):  # fmt: skip
             self.listen(topic, callback)
         if self.config.image_rate > 0.0:
             self.listen("camera/color/image_raw", self._on_image)
-
-    def start(self) -> None:
-        """Ask for the maps now: what is latched comes once, and an inactive node would let it pass."""
-        if self._view is not None and not self._maps:
-            self._maps = True
-            self.listen("map", self._on_map)
-            self.listen("costmap", self._on_costmap)
 
     def time_jumped(self) -> None:
         """A new run or loop."""

@@ -9,7 +9,7 @@ from lifelong_nav.core.types import Pose2
 from lifelong_nav.sim.crowd.walkers import Walkers
 from lifelong_nav.sim.engine import Simulation
 from lifelong_nav.sim.scenario import Event
-from lifelong_nav.sim.scenario_build import set_crowd_size
+from lifelong_nav.sim.scenario_build import obstacles, set_crowd_size
 
 
 class Timetable:
@@ -50,5 +50,7 @@ def apply(sim: Simulation, event: Event) -> None:
             set_crowd_size(sim.crowd, int(value[0]))
     elif event.kind == "move_box":
         sim.move_box(event.target, Pose2(*value))
+        if isinstance(sim.crowd, Walkers):
+            sim.crowd.set_obstacles(obstacles(sim.scene))
     elif event.kind == "door":
         sim.set_door(event.target, value[0])
