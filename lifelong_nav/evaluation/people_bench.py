@@ -26,7 +26,7 @@ _NOTES = (
     "scan. 'forgiving' leaves out reports that follow a person on unmarked scans within 0.7 s of a mark.",
     "6 of the 12 annotated people walk, 6 stand still; the latter are told by shape alone.",
     "Nothing was trained on the annotations, but thresholds of the tracker were set by hand with these bags "
-    "in view, the annotated scans included: expect somewhat less elsewhere. The nearest cluster's recall of 1 "
+    "in view, the annotated scans included: expect less elsewhere. The nearest cluster's recall of 1 "
     "only says that everybody is a leg-sized cluster. Group parameters were set before any scene was scored.",
 )
 
