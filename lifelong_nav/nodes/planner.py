@@ -27,8 +27,9 @@ from lifelong_nav.trajectory.cost_grid import CostGrid
 from lifelong_nav.trajectory.costmap import Costmap
 from lifelong_nav.trajectory.errand import Errand, ErrandCode, Goal, Phase
 from lifelong_nav.trajectory.escape import open_place
+from lifelong_nav.trajectory.polite_goal import PoliteGoal
 from lifelong_nav.trajectory.route import Route, RouteError, RoutePlanner
-from lifelong_nav.trajectory.social_layer import people_in_frame, social_cost
+from lifelong_nav.trajectory.social_layer import people_in_frame, social_cost, someone_near
 
 
 class PlannerNode(StackNode):
@@ -41,6 +42,7 @@ class PlannerNode(StackNode):
         c = self.config
         self._costmap = Costmap(c, frame_id=c.odom_frame)
         self._planner = RoutePlanner(c)
+        self._polite = PoliteGoal(c, c.robot_radius)
         self._escaper = RoutePlanner(c)
         self._odometry: Odometry | None = None
         self._people: People | None = None
@@ -257,8 +259,9 @@ class PlannerNode(StackNode):
         self._planned_at = now
         self._retreat = None
         grid = self._grid()
+        end = self._polite.end(now, grid, errand.goal.pose, self._standing())
         if self._route is not None and 0.0 <= now - self._solved_at < self.config.route_age:
-            rest = self._planner.rest(grid, self._route, pose, errand.goal.pose)
+            rest = self._planner.rest(grid, self._route, pose, end)
             if rest is not None:
                 errand.route_found(now, rest.length, rest.goal)
                 self._publish(errand, rest)
@@ -266,7 +269,7 @@ class PlannerNode(StackNode):
         self._solved_at = now
         try:
             reach = max(errand.goal.xy_tolerance, self.config.goal_tolerance)
-            route = self._planner.plan(grid, pose, errand.goal.pose, reach)
+            route = self._planner.plan(grid, pose, end, reach)
         except RouteError as error:
             self._route = None
             errand.route_failed(now, error)
@@ -307,11 +310,11 @@ class PlannerNode(StackNode):
     def _grid(self) -> CostGrid:
         """Costs with the people who stay; the same object while neither changes, so that routes are cheap."""
         grid = self._costmap.grid()
-        people = self._people_here()
-        c = self.config
-        if people is None:
+        people, c = self._people_here(), self.config
+        standing = self._standing()
+        if people is None or standing is None:
             return grid
-        still = [p for p in people.people if p.speed < c.standing_speed and p.age >= c.standing_age]
+        still = standing.people
         # Quarter metres: trackers jitter, and each change costs a new solution.
         key = (grid.version, *sorted((round(4 * p.x), round(4 * p.y), p.group_id) for p in still))
         if not still:
@@ -324,6 +327,14 @@ class PlannerNode(StackNode):
         return self._social_grid
 
     # ---- helpers -----------------------------------------------------------------------------------
+
+    def _standing(self) -> People | None:
+        """Those of the tracked people who have stood for a while, in the planning frame."""
+        people, c = self._people_here(), self.config
+        if people is None:
+            return None
+        still = (p for p in people.people if p.speed < c.standing_speed and p.age >= c.standing_age)
+        return People(people.stamp, people.frame_id, tuple(still))
 
     def _pose(self) -> Pose2 | None:
         """The robot in the planning frame, None when odometry or a transform is stale."""
@@ -358,18 +369,9 @@ class PlannerNode(StackNode):
         return people_in_frame(people, shift, frame)
 
     def _people_near(self, pose: Pose2) -> bool:
-        """Someone stands beside the robot or in the next metres of its route."""
         people = self._people_here()
-        if people is None:
-            return False
-        places = people.positions()
-        if (np.linalg.norm(places - pose.xy, axis=1) < 1.5).any():
-            return True
-        if self._route is None:
-            return False
-        away = np.linalg.norm(self._route.points[:, :2] - pose.xy, axis=1)
-        ahead = self._route.points[away < 3.0, :2]
-        return bool((np.linalg.norm(places[:, None] - ahead[None], axis=2) < 0.8).any())
+        ahead = np.zeros((0, 2)) if self._route is None else self._route.points[:, :2]
+        return people is not None and someone_near(people.positions(), pose, ahead)
 
     def _send(self, points: FloatArray | None) -> None:
         rows = np.zeros((0, 3)) if points is None else points

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from lifelong_nav.core.config import param
 from lifelong_nav.trajectory.costmap import CostmapConfig
 from lifelong_nav.trajectory.errand import ErrandConfig
+from lifelong_nav.trajectory.polite_goal import PoliteGoalConfig
 from lifelong_nav.trajectory.route import RouteConfig
 from lifelong_nav.trajectory.social_layer import SocialLayerConfig
 
 
 @dataclass(frozen=True)
-class PlannerConfig(CostmapConfig, RouteConfig, SocialLayerConfig, ErrandConfig):
+class PlannerConfig(CostmapConfig, RouteConfig, SocialLayerConfig, PoliteGoalConfig, ErrandConfig):
     """Costmap, routes, social layer and errands, plus what the node needs."""
 
     odom_frame: str = param("odom", doc="Continuous frame; also the planning frame while there is no map.")

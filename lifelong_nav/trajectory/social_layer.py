@@ -66,6 +66,14 @@ def social_cost(
     return extra
 
 
+def someone_near(places: FloatArray, pose: Pose2, route: FloatArray) -> bool:
+    """True when someone at `places` (N, 2) is beside the robot or in the next 3 m of its `route` (M, 2)."""
+    if (np.linalg.norm(places - pose.xy, axis=1) < 1.5).any():
+        return True
+    ahead = route[np.linalg.norm(route - pose.xy, axis=1) < 3.0]
+    return bool((np.linalg.norm(places[:, None] - ahead[None], axis=2) < 0.8).any())
+
+
 def _around(grid: CostGrid, centre: FloatArray, reach: float) -> tuple[tuple[slice, slice], FloatArray]:
     """The window of cells within `reach` [m] of a point, maybe empty, and their distances to it [m]."""
     low = np.floor((centre - reach - grid.origin) / grid.resolution).astype(int)
