@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lifelong_nav.control.gate import (
+    NOTHING,
     Gate,
     GateInputs,
     Level,
@@ -15,6 +16,7 @@ from lifelong_nav.control.gate import (
     approach,
     people_on_base,
     stopping_cap,
+    surroundings,
 )
 from lifelong_nav.control.gate_config import GateConfig
 from lifelong_nav.control.stopping import free_distance, scan_points, stopping_speed
@@ -395,9 +397,56 @@ def test_something_sudden_is_braked_for_as_hard_as_possible_on_the_same_arc():
     decision = drive.step(scan=scan_at((0.4, 0.0)))
     assert decision.twist.vx == pytest.approx(0.8 - C.hard_decel * DT)
     assert decision.twist.wz / decision.twist.vx == pytest.approx(0.5)
+    assert decision.twist.vy == 0.0
     assert decision.reason is Reason.OBSTACLE
     crawl = float(stopping_speed(np.array(0.08), C.decel, C.reaction, 0.0))
     assert drive.step(4).twist.vx == pytest.approx(crawl, abs=0.01)
+
+
+def test_slowing_with_the_turn_kept_is_checked_again():
+    """Slower at the same yaw rate is a tighter arc, which may meet something else."""
+    rng = np.random.default_rng(0)
+    lower = 0
+    for _ in range(300):
+        points = rng.uniform(-1.0, 1.0, (12, 2))
+        points = points[np.hypot(points[:, 0], points[:, 1]) > 0.33]
+        around = dataclasses.replace(NOTHING, obstacles=points)
+        wish = Twist2(float(rng.uniform(-0.8, 0.8)), 0.0, float(rng.uniform(-1.5, 1.5)))
+        out, finding = Gate()._keep_clear(wish, around, DT)
+        assert (out.vy, out.wz) == (0.0, wish.wz)
+        assert abs(out.vx) <= min(abs(wish.vx), stopping_cap(out, around, C)[0] + 1e-9)
+        first = stopping_cap(wish, around, C)[0]
+        assert (finding is None) == (abs(wish.vx) <= first)
+        lower += 1e-6 < abs(out.vx) < first - 1e-6
+    assert lower > 3
+
+
+def test_grazing_at_the_distance_kept_is_free():
+    assert free_distance(np.array([[1e-5, 0.3]]), 0.2, 0.0, 0.32)[0] == np.inf
+
+
+def test_limited_says_when_either_part_differs():
+    wall = scan_at((0.3205, 0.0))
+    drive = Drive(command=Twist2(0.3, 0.0, 0.5), scan=wall)
+    assert drive.step(20).limited  # v only
+    drive = Drive(command=Twist2(0.0, 0.0, 1.4))
+    drive.step(2)
+    assert drive.decision.limited  # w only
+    assert drive.decision.reason is Reason.ACCELERATION
+    assert drive.step(20).limited is False
+
+
+@pytest.mark.parametrize("jerk", [1.0, 4.0])
+def test_easing_follows_its_formula_to_the_end(jerk):
+    c = GateConfig(jerk=jerk)
+    drive = Drive(c, command=Twist2(0.12))
+    drive.step(10)
+    drive.stale.add("command")
+    v, braking = 0.12, 0.0
+    for got in drive.speeds(15):
+        braking = min(c.decel, braking + jerk * DT, max(math.sqrt(2 * jerk * v), 0.2 * c.decel))
+        v = max(v - braking * DT, 0.0)
+        assert got == pytest.approx(v, abs=1e-9)
 
 
 def test_walls_beside_do_not_slow():
@@ -446,6 +495,26 @@ def test_people_are_given_more_room_and_their_approach_counts():
         np.zeros((0, 2)), np.array([[3.0, 0.0], [1.5, 0.0]]), np.array([0.62, 0.62]), np.array([0.0, 1.0])
     )
     assert stopping_cap(Twist2(0.8), two, C) == (slower, finding)
+
+
+def test_what_is_known_about_people_around():
+    rows = [(0.8, 0.0, -1.0, 0.0), (0.0, 2.0, 0.0, -3.0), (2.0, 0.0, 1.0, 0.0), (0.0, 3.0, 0.5, 0.0)]
+    radii = (0.25, 0.01, 7.0, 0.25)
+    crowd = People(0.0, "base_link", tuple(
+        TrackedPerson(i, *row, radius=r) for i, (row, r) in enumerate(zip(rows, radii, strict=True))
+    ))  # fmt: skip
+    drive = Drive(people=crowd)
+    around, blind = surroundings(drive.inputs(), drive.clock, C)
+    assert blind is None
+    assert around.closing == pytest.approx([1.0, C.fastest_person, 0.0, 0.0])
+    base = C.radius + C.person_margin
+    assert around.reach == pytest.approx([base + 0.25, base + 0.1, base + 1.0, base + 0.25])
+    assert around.people == pytest.approx(np.array(rows)[:, :2])
+
+
+def test_one_broken_velocity_does_not_hide_the_others():
+    both = people((3.0, 3.0, math.nan, 0.0), (0.63, 0.0, 0.0, 0.0))
+    assert Drive(command=Twist2(0.8), people=both).step(40).twist.vx < 0.1
 
 
 def test_stops_for_a_person_ahead_but_not_for_one_behind():
