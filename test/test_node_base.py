@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import pytest
+from lifelong_nav_interfaces.msg import Heartbeat
 from nav_msgs.msg import OccupancyGrid, Path
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.parameter import Parameter
 from ros_support import Bench
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool
 
 from lifelong_nav.core.config import param
@@ -133,6 +135,10 @@ def test_safety_limits_are_read_only_once_configured(ros):
         (result,) = node.set_parameters([Parameter("limit", value=4.0)])
         assert not result.successful
         assert "safety" in result.reason
+        node.trigger_cleanup()  # as the refusal says
+        assert node.set_parameters([Parameter("limit", value=4.0)])[0].successful
+        node.trigger_configure()
+        assert node.config.limit == 4.0
     finally:
         node.finish()
 
@@ -148,3 +154,38 @@ def test_parameters_are_described(ros):
         assert "How much." in d.description
         assert "m/s" in d.description
         assert d.floating_point_range[0].to_value == 2.0
+
+
+def test_time_may_run_back_before_a_node_is_configured(ros):
+    """A bag loops or a simulation restarts while the stack is still coming up."""
+
+    class Remembers(Echo):
+        def setup(self):
+            super().setup()
+            self.memory = [1]
+
+        def time_jumped(self):
+            self.memory.clear()
+
+    node = Remembers()
+    with Bench(node, sim_time=True) as bench:
+        clock = bench.hear("/clock")
+        beats = bench.hear("heartbeat")
+
+        def jump():
+            for second in (100, 10):
+                count = len(clock)
+                message = Clock()
+                message.clock.sec = second
+                assert bench.spin(
+                    lambda n=count: len(clock) > n, each=lambda m=message: bench.say("/clock", m)
+                )
+                bench.spin(timeout=0.2)
+
+        jump()
+        assert node.health() == (Heartbeat.OK, "")
+        bench.activate()
+        jump()
+        assert node.memory == []
+        assert bench.spin(lambda: beats and beats[-1].active)
+        assert beats[-1].state == beats[-1].OK

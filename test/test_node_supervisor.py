@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from ros_support import Bench
 from std_srvs.srv import Trigger
 
@@ -113,6 +114,36 @@ def test_a_missing_node_is_waited_for(ros):
         bench.nodes.append(late)
         bench.executor.add_node(late)
         assert bench.spin(supervisor.all_active)
+
+
+def test_a_lost_answer_is_asked_for_again(bench):
+    """DDS drops a service's answer when it does not know the client yet: the request never ends."""
+    start(bench)
+    (first, *_) = bench.supervisor._nodes
+    lost = []
+
+    def swallow(request):
+        del first.change_state.call_async
+        lost.append(Future())
+        return lost[0]
+
+    first.change_state.call_async = swallow
+    assert bench.spin(lambda: lost)
+    assert bench.spin(bench.supervisor.all_active, timeout=20.0)
+    assert not lost[0].done()
+    assert first.restarts == 0
+
+
+def test_a_slow_transition_is_not_a_hang(bench):
+    bench.supervisor.set_parameters([Parameter("hang_timeout", value=1.0)])
+    now = time.monotonic()
+    start(bench)
+    (first, *_) = bench.supervisor._nodes
+    first.pending, first.changing, first.asked_at, first.answered_at = Future(), True, now, now
+    bench.supervisor._check_hang(first, now + 10.0)
+    assert first.pending is not None
+    bench.supervisor._check_hang(first, now + 31.0)
+    assert first.pending is None
 
 
 def test_a_hung_node_is_noticed(bench):

@@ -235,6 +235,7 @@ class StackNode(LifecycleNode):
                 self.get_logger().error(f"while releasing:\n{traceback.format_exc()}")
         self._received.clear()
         self._degraded.clear()
+        self.config = None  # safety limits may be changed again
 
     def _guard(self, source: str, callback: Callable[..., None], *args: Any) -> None:
         try:
@@ -255,6 +256,8 @@ class StackNode(LifecycleNode):
         return verdict
 
     def _on_jump(self, jump: TimeJump) -> None:
+        if self.config is None:
+            return  # nothing is built yet that could remember anything
         self.get_logger().info(f"time jumped by {jump.delta.nanoseconds * 1e-9:.2f} s: state is reset")
         self._received.clear()
         self._guard("time jump", self.time_jumped)

@@ -32,6 +32,9 @@ _DOWN = {
     State.PRIMARY_STATE_INACTIVE: Transition.TRANSITION_CLEANUP,
 }
 
+_LOST = 2.0
+"""A request is given up when heartbeats came in for this long after it [s]."""
+
 
 @dataclass(frozen=True)
 class SupervisorConfig:
@@ -40,6 +43,9 @@ class SupervisorConfig:
     nodes: list[str] = param([], doc="Names of the lifecycle nodes to manage, in order of bring-up.")
     autostart: bool = param(True, doc="Bring the stack up at once; else wait for the startup service.")
     hang_timeout: float = param(5.0, "s", 1.0, 120.0, "Wall time without any answer that counts as hung.")
+    transition_timeout: float = param(
+        30.0, "s", 1.0, 600.0, "Wall time in which a transition must end (worlds and models are loaded)."
+    )
     failed_timeout: float = param(1.0, "s", 0.1, 60.0, "How long a node may report FAILED before a restart.")
     retry_pause: float = param(1.0, "s", 0.1, 60.0, "Pause after a refused transition.")
     kill_hung: bool = param(True, doc="Kill a hung process on this machine so that it is respawned.")
@@ -54,6 +60,7 @@ class _Managed:
     change_state: Any
     state: int = State.PRIMARY_STATE_UNKNOWN
     pending: Any = None
+    changing: bool = False
     asked_at: float = 0.0
     answered_at: float = field(default_factory=time.monotonic)
     not_before: float = 0.0
@@ -118,7 +125,8 @@ class Supervisor(StackNode):
         now = m.answered_at = time.monotonic()
         if m.pid not in (0, beat.pid):
             self.get_logger().warning(f"{m.name} is a new process (pid {beat.pid}, was {m.pid})")
-            m.state, m.pending, m.going_down = State.PRIMARY_STATE_UNKNOWN, None, False
+            self._forget_request(m)
+            m.going_down = False
             m.restarts += 1
         m.pid, m.host = beat.pid, beat.host
         if beat.state != Heartbeat.FAILED or not beat.active:
@@ -172,7 +180,7 @@ class Supervisor(StackNode):
             m.pending = client.call_async(GetState.Request())
         else:
             m.pending = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        m.asked_at = now
+        m.changing, m.asked_at = transition is not None, now
 
     def _watch(self, m: _Managed, now: float) -> None:
         """Look after a node that is where it should be."""
@@ -182,21 +190,36 @@ class Supervisor(StackNode):
             m.restarts += 1
         elif now - m.answered_at > self.config.hang_timeout / 2 and m.pending is None:
             if m.get_state.service_is_ready():
-                m.pending, m.asked_at = m.get_state.call_async(GetState.Request()), now
+                m.pending = m.get_state.call_async(GetState.Request())
+                m.changing, m.asked_at = False, now
             else:
                 m.state = State.PRIMARY_STATE_UNKNOWN  # gone; its respawn will be driven up
         self._check_hang(m, now)
 
     def _check_hang(self, m: _Managed, now: float) -> None:
-        if m.pending is None or now - max(m.asked_at, m.answered_at) < self.config.hang_timeout:
+        if m.pending is None:
             return
-        m.pending, m.state, m.answered_at = None, State.PRIMARY_STATE_UNKNOWN, now
+        if m.answered_at - m.asked_at > _LOST:
+            # it beats after the request, one thread serves both: DDS drops answers to clients just met
+            self.get_logger().warning(f"the answer of {m.name} was lost; asking again")
+            self._forget_request(m)
+            return
+        patience = self.config.transition_timeout if m.changing else self.config.hang_timeout
+        if now - max(m.asked_at, m.answered_at) < patience:
+            return
+        self._forget_request(m)
+        m.answered_at = now
         local = m.host == socket.gethostname() and m.pid not in (0, os.getpid())
         if local and self.config.kill_hung and _alive(m.pid):
             self.get_logger().error(f"{m.name} (pid {m.pid}) hangs: killing it so that it is respawned")
             os.kill(m.pid, signal.SIGKILL)
         else:
             self.get_logger().error(f"{m.name} does not answer")
+
+    def _forget_request(self, m: _Managed) -> None:
+        for client in (m.get_state, m.change_state):
+            client.remove_pending_request(m.pending)
+        m.pending, m.state = None, State.PRIMARY_STATE_UNKNOWN
 
     def _announce(self) -> None:
         self.stats = {m.name: f"state {m.state}, restarts {m.restarts}" for m in self._nodes}
