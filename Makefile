@@ -9,7 +9,7 @@ MESSAGE_SOURCES := $(shell find interfaces -type f -not -name '*.md')
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test lint check mutation bench soak format docs clean
+.PHONY: help setup sim test lint check mutation bench format docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ lint: setup ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 check: lint test ## What CI runs
+
+mutation: setup ## Mutation test of the safety gate (minutes)
+	$(BIN)/python test/mutation/run.py
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .

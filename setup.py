@@ -79,12 +79,12 @@ setup(
     ],
     extras_require={
         "ros": ROS_WHEELS,
-        "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "matplotlib>=3.8", "Jinja2>=3.1", "Pillow>=10"],
+        "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "Jinja2>=3.1", "Pillow>=10"],
         "viz": ["rerun-sdk==0.41.*"],
         "orca": ["pyrvo>=0.4.3"],
         "dev": [
             "ruff", "mypy", "import-linter", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
-            "mcap-ros2-support", "selenium",
+            "mcap-ros2-support", "selenium", "mutmut",
         ],
     },
     entry_points={

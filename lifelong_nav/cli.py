@@ -52,8 +52,8 @@ def _add_sim(verbs: Any) -> None:
     p.add_argument("--seed", type=int, default=0, help="seed of building, people and noise (0)")
     p.add_argument("--errands", type=int, default=0, help="stop after this many (0: all of the scenario)")
     p.add_argument(
-        "--mode", choices=("realtime", "fast", "lockstep"), default="fast",
-        help="fast: as fast as the stack keeps up; lockstep: wait for the stack each tick",
+        "--mode", choices=("realtime", "fast", "lockstep"), default="lockstep",
+        help="lockstep: every tick waits for the stack; fast: a little less strict; realtime: by the clock",
     )  # fmt: skip
     p.add_argument("--out", type=Path, help="folder for report, bag and logs (runs/<time>)")
     p.add_argument("--record", action="store_true", help="record all topics as a rosbag2 MCAP")

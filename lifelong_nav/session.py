@@ -33,7 +33,7 @@ class Settings:
 
     scenario: str = "office_day"
     seed: int = 0
-    mode: str = "fast"
+    mode: str = "lockstep"
     errands: int = 0
     camera: str = "160x120@10"
     view: bool = False
