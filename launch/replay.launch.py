@@ -6,7 +6,7 @@ ros2 launch lifelong_nav replay.launch.py bag:=/path/to/bag rate:=2.0
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from lifelong_nav.launch_actions import actions, declare, read
+from lifelong_nav.launch_actions import actions, declare, number, read
 
 ARGUMENTS = {
     "bag": ("", "rosbag2 folder, .mcap, .db3 or ROS 1 .bag to play; empty: something else plays it."),
@@ -18,7 +18,12 @@ ARGUMENTS = {
 def generate_launch_description():
     def bring_up(context):
         text = context.launch_configurations
-        player = {"bag": text["bag"], "rate": float(text["rate"]), "loop": int(text["loop"])}
+        player = {
+            "bag": text["bag"],
+            "rate": number(context, "rate"),
+            "loop": number(context, "loop", int),
+            "wait_for": ["perception"],
+        }
         overrides = {"bag_player": player} if text["bag"] else {}
         return actions(read(context, "replay", overrides))
 

@@ -6,7 +6,7 @@ ros2 launch lifelong_nav sim.launch.py scenario:=office_day seed:=3
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
-from lifelong_nav.launch_actions import actions, declare, read
+from lifelong_nav.launch_actions import actions, declare, number, read
 from lifelong_nav.session import simulation_overrides
 
 ARGUMENTS = {
@@ -19,7 +19,9 @@ ARGUMENTS = {
 def generate_launch_description():
     def bring_up(context):
         text = context.launch_configurations
-        overrides = simulation_overrides(text["scenario"], int(text["seed"]), text["mode"], text["map"])
+        overrides = simulation_overrides(
+            text["scenario"], number(context, "seed", int), text["mode"], text["map"]
+        )
         return actions(read(context, "sim", overrides))
 
     described = [

@@ -6,15 +6,19 @@ Imported by the files in launch/ only, under a ROS installation: `launch` has no
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import yaml
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, RegisterEventHandler
+from launch.event_handlers import OnShutdown
 from launch_ros.actions import LifecycleNode, Node
 
 from launch import LaunchContext
 from lifelong_nav import stack
+from lifelong_nav.core.errors import ConfigError
 
 ARGUMENTS = {
     "namespace": ("", "ROS namespace of every node; topics are relative to it."),
@@ -52,9 +56,28 @@ def read(
     )  # fmt: skip
 
 
+def number(context: LaunchContext, name: str, kind: type = float) -> Any:
+    """A launch argument as int or float.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    text = context.launch_configurations[name]
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"{name}:={text} is not {what}.", f"Example: {name}:=2") from None
+
+
 def actions(options: stack.Options) -> list[Any]:
-    """A launch action per node of the profile."""
-    out = []
+    """A launch action per node of the profile, and one that tidies up."""
+    folder = Path(tempfile.mkdtemp(prefix="lifelong_nav_"))
+    # launch abandons its processes when it gets SIGTERM or dies; a robot must not drive on without it
+    environment = {stack.DIE_WITH_PARENT: "1"}
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as the pip-only launcher does
+        environment[variable] = os.environ.get(variable, "1")
+    out: list[Any] = []
     for spec in stack.nodes_for(options):
         kind = LifecycleNode if spec.managed else Node
         out.append(
@@ -65,18 +88,22 @@ def actions(options: stack.Options) -> list[Any]:
                 namespace=options.namespace,
                 output="screen",
                 remappings=list(spec.remappings),
-                parameters=[options.params_file or str(stack.default_params_file()), _file(spec, options)],
+                parameters=[
+                    options.params_file or str(stack.default_params_file()),
+                    _file(spec, options, folder),
+                ],
                 respawn=options.respawn,
                 respawn_delay=1.0,
                 arguments=["--ros-args", "--log-level", options.log_level],
+                additional_env=environment,
             )
         )
-    return out
+    tidy = OnShutdown(on_shutdown=lambda event, context: shutil.rmtree(folder, ignore_errors=True))
+    return [*out, RegisterEventHandler(tidy)]
 
 
-def _file(spec: stack.NodeSpec, options: stack.Options) -> str:
+def _file(spec: stack.NodeSpec, options: stack.Options, folder: Path) -> str:
     """The node's overrides as a parameter file: typed, and read after the user's file."""
-    handle, path = tempfile.mkstemp(prefix=f"lifelong_nav_{spec.name}_", suffix=".yaml")
-    with os.fdopen(handle, "w") as file:
-        yaml.safe_dump(stack.overrides_document(spec, options), file)
-    return path
+    path = folder / f"{spec.name}.yaml"
+    path.write_text(yaml.safe_dump(stack.overrides_document(spec, options)))
+    return str(path)

@@ -150,7 +150,7 @@ class Launcher:
         try:
             return subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None,
-                stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent,
+                stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         finally:
             if output is not None:
@@ -173,7 +173,7 @@ class RecorderProcess:
         self._child = subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, "-m", "lifelong_nav.cli", "record", str(folder), *chosen],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -186,11 +186,10 @@ class RecorderProcess:
             self._child.wait()
 
 
-def _die_with_parent() -> None:
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None).prctl(
-            _PR_SET_PDEATHSIG, signal.SIGTERM
-        )  # a node ends in order, zero velocity first
+def die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent goes: a node then ends in order, zero velocity first."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def run_until_interrupted(launcher: Launcher) -> int:

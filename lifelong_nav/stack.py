@@ -14,6 +14,8 @@ from lifelong_nav.core.errors import ConfigError
 from lifelong_nav.core.share import share_folder
 
 PROFILES = ("robot", "sim", "replay")
+DIE_WITH_PARENT = "LIFELONG_NAV_DIE_WITH_PARENT"
+"""Environment variable: a node program ends when who started it is gone."""
 
 
 @dataclass(frozen=True)

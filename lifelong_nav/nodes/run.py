@@ -21,11 +21,13 @@ import rclpy.exceptions
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from lifelong_nav.core.errors import LifelongNavError
-from lifelong_nav.stack import ALL_NODES
+from lifelong_nav.launcher import die_with_parent
+from lifelong_nav.stack import ALL_NODES, DIE_WITH_PARENT
 
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # wheels: no setup.bash was sourced
 
@@ -58,8 +60,10 @@ def spin(nodes: Sequence[Any], until: Callable[[], bool] | None = None) -> None:
     # by the wall clock: a stopped simulation must be stoppable
     timer = nodes[0].create_timer(_POLL, watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
     for node in nodes:
-        if getattr(node, "SELF_START", False):
-            node.trigger_configure()
+        if (
+            getattr(node, "SELF_START", False)
+            and node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        ):
             node.trigger_activate()
     try:
         executor.spin_until_future_complete(done, timeout_sec=_FOREVER)
@@ -116,6 +120,8 @@ def _guarded(makers: Sequence[Callable[[], Any]]) -> int:
 
 def program() -> int:
     """Entry point of all installed node programs: `lifelong_nav_gate` runs the node `gate`."""
+    if os.environ.get(DIE_WITH_PARENT):
+        die_with_parent()
     name = Path(sys.argv[0]).name.removeprefix("lifelong_nav_")
     return run(load(ALL_NODES[name].target), sys.argv)
 
