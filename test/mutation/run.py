@@ -60,7 +60,7 @@ def justified() -> dict[str, str]:
     out = {}
     for line in (Path(__file__).parent / "justified.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            change, _, why = line.partition("  # ")
+            change, _, why = line.partition("  ## ")
             out[" ".join(change.split())] = why.strip()
     return out
 
