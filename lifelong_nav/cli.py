@@ -66,7 +66,10 @@ def _add_sim(verbs: Any) -> None:
 def _stack_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--namespace", default="", help="ROS namespace of all nodes")
     p.add_argument("--params-file", default="", help="ROS parameter YAML (config/lifelong_nav.yaml)")
-    p.add_argument("--log-level", default="warn", choices=("debug", "info", "warn", "error", "fatal"))
+    p.add_argument(
+        "--log-level", default="warn", choices=("debug", "info", "warn", "error", "fatal"),
+        help="what the nodes say (warn)",
+    )  # fmt: skip
     p.add_argument("--composed", action="store_true", help="all nodes in one process")
     p.add_argument(
         "-p", "--param", action="append", default=[], metavar="NODE.NAME=VALUE",
@@ -186,17 +189,36 @@ def _docs(a: argparse.Namespace) -> int:
 
 
 def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`node.name=value` texts as node -> {name: value}; values are read as YAML."""
-    import yaml
-
+    """`node.name=value` texts as node -> {name: value}, checked against the node's own parameters."""
     out: dict[str, dict[str, Any]] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         node, dot, name = key.partition(".")
         if not (equals and dot and node and name):
             raise ConfigError(f"'{text}' is not NODE.NAME=VALUE.", "Example: -p gate.max_speed=0.5")
-        out.setdefault(node, {})[name] = yaml.safe_load(value)
+        out.setdefault(node, {})[name] = _parameter(node, name, value)
     return out
+
+
+def _parameter(node: str, name: str, text: str) -> Any:
+    import yaml
+
+    from lifelong_nav.core.config import parse_text, specs
+    from lifelong_nav.nodes.run import load
+    from lifelong_nav.stack import ALL_NODES
+
+    if node not in ALL_NODES:
+        raise ConfigError(f"There is no node '{node}'.", f"Nodes: {', '.join(ALL_NODES)}.")
+    known = {spec.name: spec for spec in specs(load(ALL_NODES[node].target).CONFIG)}
+    if name not in known:
+        raise ConfigError(
+            f"Node '{node}' has no parameter '{name}'.",
+            f"It has {', '.join(sorted(known))}; see docs/parameters.md.",
+        )
+    try:
+        return parse_text(known[name], text)
+    except yaml.YAMLError:
+        raise ConfigError(f"'{text}' is no value for {node}.{name}.", known[name].doc) from None
 
 
 if __name__ == "__main__":

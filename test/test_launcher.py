@@ -123,6 +123,26 @@ def test_an_interrupted_program_ends_in_order_and_leaves_nobody(ros, number):
         assert sent[-1].twist.linear.x == sent[-1].twist.angular.z == 0.0
 
 
+def test_impatience_does_not_break_the_order(ros):
+    """Ctrl-C under `ros2 launch` reaches every node twice, and users press it again."""
+    command = [sys.executable, "-m", "lifelong_nav.nodes.run", "lifelong_nav.nodes.gate:GateNode"]
+    with Witness() as witness:
+        node = subprocess.Popen(command)
+        try:
+            assert witness.until(lambda: "gate" in witness.beats)
+
+            def again():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(node.pid, signal.SIGINT)
+                return node.poll() is not None
+
+            assert witness.until(again)
+            assert node.returncode == 0
+        finally:
+            node.kill()
+            node.wait()
+
+
 def test_children_do_not_outlive_a_murdered_launcher(ros):
     with program() as (process, known), Witness() as witness:
         assert witness.until(lambda: witness.active(*ROBOT, "supervisor")), process.poll()

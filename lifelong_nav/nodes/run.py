@@ -90,7 +90,7 @@ def run(node_class: Any, args: Sequence[str] | None = None) -> int:
     try:
         return _guarded([node_class])
     finally:
-        rclpy.try_shutdown()
+        _leave()
 
 
 def run_composed(programs: Sequence[tuple[str, Sequence[str]]]) -> int:
@@ -99,7 +99,14 @@ def run_composed(programs: Sequence[tuple[str, Sequence[str]]]) -> int:
     try:
         return _guarded([partial(_construct, t, a) for t, a in programs])
     finally:
-        rclpy.try_shutdown()
+        _leave()
+
+
+def _leave() -> None:
+    # Ctrl-C in a terminal comes twice under `ros2 launch`: the second must not kill what is leaving in order
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    rclpy.try_shutdown()
 
 
 def _construct(target: str, arguments: Sequence[str]) -> Any:
