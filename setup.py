@@ -80,7 +80,7 @@ setup(
     extras_require={
         "ros": ROS_WHEELS,
         "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "Jinja2>=3.1", "Pillow>=10"],
-        "viz": ["rerun-sdk==0.41.*"],
+        "viz": ["rerun-sdk==0.41.*; python_version >= '3.11'"],
         "orca": ["pyrvo>=0.4.3"],
         "dev": [
             "ruff", "mypy", "import-linter", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
