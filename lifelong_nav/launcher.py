@@ -22,13 +22,14 @@ from pathlib import Path
 
 import yaml
 
-from lifelong_nav.core.errors import SimError
+from lifelong_nav.core.errors import ConfigError, SimError
 from lifelong_nav.stack import NodeSpec, Options, nodes_for, overrides_document, ros_arguments
 
 _PR_SET_PDEATHSIG = 1
 _RESPAWN_PAUSE = 1.0
 _MAX_RESPAWNS = 5
 _STEADY = 60.0
+_LAST_WORDS = 400
 
 
 @dataclass
@@ -96,10 +97,10 @@ class Launcher:
                 child.respawns = 1 if now - child.started > _STEADY else child.respawns + 1
                 again = self.options.respawn and child.respawns <= _MAX_RESPAWNS
                 print(f"'{child.name}' ended with code {code}", file=sys.stderr)
-                if not again:
+                if not again or code == ConfigError.exit_code:  # a wrong file is as wrong the next time
                     raise SimError(
                         f"The process of '{child.name}' ended with code {code}.",
-                        f"Read its output{self._hint(child.name)}.",
+                        f"Read its output{self._hint(child.name)}",
                     )
             elif now - child.ended > _RESPAWN_PAUSE:
                 child.process = self._popen(child.name, child.command)
@@ -157,7 +158,12 @@ class Launcher:
                 output.close()
 
     def _hint(self, name: str) -> str:
-        return f" in {self.log_folder / f'{name}.log'}" if self.log_folder is not None else " above"
+        if self.log_folder is None:
+            return " above."
+        path = self.log_folder / f"{name}.log"
+        lines = path.read_text(errors="replace").split("\n") if path.is_file() else []
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f" in {path}, which ends with: {last[-_LAST_WORDS:]}" if last else f" in {path}."
 
 
 class RecorderProcess:

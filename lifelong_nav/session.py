@@ -25,6 +25,8 @@ from lifelong_nav.sim.scenario_build import Run, build
 from lifelong_nav.stack import Options
 
 _LOOK = 0.05
+_STARTUP = 180.0
+"""Wall seconds until the first errand must be under way."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _drive(
     never: Future[None] = Future()
     recorder = RecorderProcess(folder / "bag") if settings.record else None
     deadline, meter = time.monotonic() + settings.timeout, _Meter(launcher)
+    waiting_since = time.monotonic()
     try:
         while not runner.done and not session.reason:
             executor.spin_until_future_complete(never, timeout_sec=_LOOK)
@@ -197,6 +200,10 @@ def _drive(
             meter.update(runner.outcomes, runner.get_clock().now().nanoseconds * 1e-9)
             session.simulated, session.wall = meter.simulated, meter.wall
             session.reason = watch(session) or ""
+            if runner.outcomes:
+                waiting_since = time.monotonic()
+            if time.monotonic() - waiting_since > _STARTUP:
+                session.reason = f"the stack did not come up in {_STARTUP:.0f} s, see {folder / 'log'}"
             if time.monotonic() > deadline:
                 session.reason = f"{settings.timeout:.0f} s of wall time are over"
         session.cpu = meter.cpu()

@@ -78,22 +78,41 @@ def test_a_hung_node_is_killed_by_the_supervisor_and_respawned(replay):
     assert "hangs" in (launcher.log_folder / "supervisor.log").read_text()
 
 
-def test_a_node_that_crashes_at_once_ends_the_launcher_with_the_log_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(launching, "_MAX_RESPAWNS", 2)
-    monkeypatch.setattr(launching, "_RESPAWN_PAUSE", 0.1)
-    wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("/**/perception: {ros__parameters: {leg_fit: {what: 1}, rate: {}}}\n/**: [")
-    options = Options(profile="replay", params_file=str(wrong))
-    with Launcher(options, log_folder=tmp_path / "log") as launcher:
+def end_of(launcher):
+    """The error with which a launcher gives up."""
+    with launcher:
         launcher.start()
         with pytest.raises(SimError) as error:
             wait_for(launcher.poll)
         pids = [*launcher.pids().values()]
-    assert str(tmp_path / "log") in error.value.fix
-    name = error.value.what.split("'")[1]
-    text = (tmp_path / "log" / f"{name}.log").read_text()
-    assert text.count("wrong.yaml") >= 3  # started, and respawned twice
     assert alive(pids) == []
+    return error.value
+
+
+def test_a_node_that_crashes_at_once_ends_the_launcher_with_its_last_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(launching, "_MAX_RESPAWNS", 2)
+    monkeypatch.setattr(launching, "_RESPAWN_PAUSE", 0.1)
+    broken = {"PYTHONHOME": str(tmp_path)}
+    error = end_of(Launcher(Options(profile="replay"), environment=broken, log_folder=tmp_path / "log"))
+    log = tmp_path / "log" / f"{error.what.split(chr(39))[1]}.log"
+    assert str(log) in error.fix
+    text = log.read_text()
+    assert text.strip().splitlines()[-1].strip() in error.fix
+    assert text.count("Fatal Python error") == 3  # started, and respawned twice
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("/**/perception: {ros__parameters: {hidden_rate: -5.0}}", "hidden_rate"), ("/**: [", "wrong.yaml")],
+)
+def test_a_wrong_parameter_file_is_not_tried_again(tmp_path, text, word):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text)
+    options = Options(profile="replay", params_file=str(wrong))
+    error = end_of(Launcher(options, log_folder=tmp_path / "log"))
+    assert "code 2" in error.what
+    assert word in error.fix
+    assert "Traceback" not in error.fix
 
 
 def test_without_respawn_the_first_death_ends_it(ros, tmp_path):

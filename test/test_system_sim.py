@@ -19,6 +19,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import LaserScan
 from stack_support import Witness, alive
 
+from lifelong_nav import session as session_module
 from lifelong_nav.control.gate_config import GateConfig
 from lifelong_nav.core.types import Pose2
 from lifelong_nav.evaluation.report import write_report
@@ -177,6 +178,18 @@ def test_perception_dies_while_driving(corridor, tmp_path):
     log = (tmp_path / "run" / "log" / "supervisor.log").read_text()
     assert "perception is a new process" in log
     assert '"contacts": []' in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_a_stack_that_cannot_come_up_is_given_up(corridor, tmp_path, monkeypatch):
+    """A map that is not there: localization refuses, and nobody waits for it for ever."""
+    monkeypatch.setattr(session_module, "_STARTUP", 12.0)
+    wrong = {"localization": {"map_file": str(tmp_path / "nowhere.yaml")}}
+    session = run_session(settings(corridor, overrides=wrong), tmp_path / "run")
+    assert "did not come up" in session.reason
+    assert session.done == 0
+    assert "nowhere.yaml" in (tmp_path / "run" / "log" / "localization.log").read_text()
+    assert "did not come up" in (tmp_path / "run" / "run.json").read_text()
+    write_report(tmp_path / "run")
 
 
 @contextlib.contextmanager

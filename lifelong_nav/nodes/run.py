@@ -25,7 +25,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from lifelong_nav.core.errors import LifelongNavError
+from lifelong_nav.core.errors import ConfigError, LifelongNavError
 from lifelong_nav.launcher import die_with_parent
 from lifelong_nav.stack import ALL_NODES, DIE_WITH_PARENT
 
@@ -86,7 +86,11 @@ def load(target: str) -> Any:
 
 def run(node_class: Any, args: Sequence[str] | None = None) -> int:
     """Run one node class as a process; the exit code is 0 after an orderly stop."""
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # RCLError has no public name; its text names argument or file
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return ConfigError.exit_code
     try:
         return _guarded([node_class])
     finally:
@@ -121,7 +125,7 @@ def _guarded(makers: Sequence[Callable[[], Any]]) -> int:
         return error.exit_code
     except (rclpy.exceptions.ParameterException, rclpy.exceptions.InvalidParameterValueException) as error:
         print(f"error: {error} Mend the parameter file or the override.", file=sys.stderr)
-        return 2
+        return ConfigError.exit_code
     return 0
 
 
