@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lifelong_nav.launcher import Launcher, RecorderProcess
 from lifelong_nav.stack import Options
+
+_GLOBAL = ("/clock", "/diagnostics", "/rosout", "/parameter_events")
 
 
 def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
@@ -25,7 +28,8 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     from lifelong_nav.nodes.bag_player import play
     from lifelong_nav.replay.reader import open_bag
 
-    open_bag(a.bag).close()  # a bag that cannot be played starts no process
+    with open_bag(a.bag) as bag:  # a bag that cannot be played starts no process
+        values["remap"] = into_namespace(bag.topics, a.namespace, values["remap"])
     with Launcher(options, composed=a.composed) as launcher:
         launcher.start()
         recorder = RecorderProcess(a.record) if a.record else None
@@ -42,3 +46,19 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
                 recorder.stop()
     print(summary)
     return 0 if summary.complete else 1
+
+
+def into_namespace(topics: Collection[str], namespace: str, remap: Sequence[str]) -> list[str]:
+    """Remappings that bring a bag recorded without a namespace to nodes that live in one.
+
+    Args:
+        topics: of the bag.
+        namespace: of the nodes; "" for none.
+        remap: `FROM:=TO` of the user, which win.
+    """
+    prefix = "/" + namespace.strip("/")
+    if prefix == "/" or any(name.startswith(prefix + "/") for name in topics):
+        return [*remap]
+    named = {"/" + rule.partition(":=")[0].lstrip("/") for rule in remap}
+    moved = [name for name in topics if name not in _GLOBAL and name not in named]
+    return [*remap, *(f"{name}:={prefix}{name}" for name in moved)]

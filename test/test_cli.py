@@ -11,6 +11,7 @@ from conftest import ROOT
 from lifelong_nav import __version__, cli
 from lifelong_nav.core.errors import BagError, ConfigError
 from lifelong_nav.evaluation.bench import BENCHMARKS
+from lifelong_nav.replaying import into_namespace
 from lifelong_nav.sim import scenario
 
 VERBS = ["sim", "up", "replay", "record", "bench", "doctor", "docs"]
@@ -141,6 +142,14 @@ def test_overrides_take_the_type_of_their_parameter():
         "sim": {"renderer": "off", "seed": 3},
     }
     assert type(given["gate"]["max_speed"]) is float
+
+
+def test_a_bag_without_namespace_is_played_into_the_nodes_namespace():
+    topics = ["/scan", "/tf", "/odom", "/clock", "/diagnostics"]
+    moved = into_namespace(topics, "robot1", ["odom:=/wheels"])
+    assert moved == ["odom:=/wheels", "/scan:=/robot1/scan", "/tf:=/robot1/tf"]
+    assert into_namespace(topics, "", ["a:=b"]) == ["a:=b"]
+    assert into_namespace(["/robot1/scan", "/tf"], "/robot1", []) == []
 
 
 def test_no_traceback_reaches_the_user():
