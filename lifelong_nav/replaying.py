@@ -23,7 +23,8 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     )  # fmt: skip
     values: dict[str, Any] = {
         "rate": a.rate, "loop": a.loop, "start": a.start, "duration": a.duration, "topics": list(a.topics),
-        "remap": list(a.remap), "wait_for": ["perception"], **player,
+        "remap": list(a.remap), "wait_for": ["perception"],
+        "lockstep": "/".join(filter(None, [a.namespace.strip("/"), "scan"])), **player,
     }  # fmt: skip
     from lifelong_nav.nodes.bag_player import play
     from lifelong_nav.replay.reader import open_bag
