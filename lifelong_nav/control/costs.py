@@ -12,7 +12,15 @@ import numpy as np
 
 from lifelong_nav.control.local_field import DistanceField, lookup
 from lifelong_nav.control.path import PathWindow
-from lifelong_nav.control.social import Forecast, SocialConfig, between, contact, group_cost, space_cost
+from lifelong_nav.control.social import (
+    Forecast,
+    SocialConfig,
+    between,
+    contact,
+    group_cost,
+    overspeed,
+    space_cost,
+)
 from lifelong_nav.core.config import param
 from lifelong_nav.core.types import FloatArray
 
@@ -33,6 +41,9 @@ class CostConfig:
     beyond: float = param(0.7, "", 0.0, 10.0, "Share of the people costs that wait beyond the horizon.")
     contact: float = param(150.0, "", 0.0, 1e6, "Per second of contact with a person, discounted by time.")
     moving: float = param(0.5, "", 0.0, 1.0, "Share of the people costs that falls away for a robot at rest.")
+    pace: float = param(12.0, "", 0.0, 1000.0, "Driving at people faster than the gap allows, per metre.")
+    pace_least: float = param(0.12, "", 0.0, 1.0, "Share of the speed allowed in touch with a person ...")
+    pace_range: float = param(0.6, "m", 0.05, 5.0, "... growing to all of it at this gap.")
     smooth: float = param(0.25, "", 0.0, 1000.0, "Changes of command from step to step.")
     turn: float = param(0.12, "", 0.0, 1000.0, "Yaw rate, squared.")
     reverse: float = param(6.0, "", 0.0, 1000.0, "Driving backwards, per metre.")
@@ -114,7 +125,7 @@ def people_terms(
     m: Motion, forecasts: Forecast, way: PathWindow, stride: int, radius: float, speed: float,
     s: SocialConfig, c: CostConfig,
 ) -> tuple[dict[str, FloatArray], FloatArray]:  # fmt: skip
-    """Personal space, group space, contact, and who stands beyond the horizon.
+    """Personal space, group space, contact, haste near people, and who stands beyond the horizon.
 
     Also (K,) True where contact is predicted within a second. `forecasts` at `people_times`.
     """
@@ -134,6 +145,9 @@ def people_terms(
     }
     if people.pairs:
         terms["group"] = c.group * step * (group_cost(x, y, people, s.group_spread) * share).sum(axis=0)
+    allowed = speed * c.pace_least, speed * (1.0 - c.pace_least) / c.pace_range
+    over = overspeed(x, y, m.yaw[pick], v, people, radius, allowed)
+    terms["pace"] = c.pace * step * over.sum(axis=0)
     later = between(forecasts, len(times), None)
     terms["beyond"] = beyond_term(m.x[-1], m.y[-1], later, way, speed, s, c)
     soon = contact(x[times <= 1.0], y[times <= 1.0], people, radius).max(axis=0, initial=0.0) > 0

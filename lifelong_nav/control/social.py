@@ -160,6 +160,45 @@ def contact(x: FloatArray, y: FloatArray, people: Forecast, gap: float) -> Float
     return worst
 
 
+def overspeed(
+    x: FloatArray, y: FloatArray, yaw: FloatArray, v: FloatArray, people: Forecast, radius: float,
+    allowed: tuple[float, float],
+) -> FloatArray:  # fmt: skip
+    """(T, K) by how much the speed at people exceeds what the gap to them allows [m/s].
+
+    People change their minds faster than a base can stop, so predictions alone do not make it safe to be
+    fast beside them. The speed at someone is half the speed plus half its part towards them: driving past
+    counts half, driving away nothing.
+
+    Args:
+        x: (T, K) positions of the robot [m].
+        y: likewise.
+        yaw: (T, K) [rad].
+        v: (T, K) forward speed [m/s].
+        people: forecast at the same times.
+        radius: of the robot [m].
+        allowed: speed in touch [m/s], and its growth with the gap [1/s].
+    """
+    worst = np.zeros_like(x)
+    least, growth = (np.float32(a) for a in allowed)
+    ahead, aside, size = v * np.cos(yaw), v * np.sin(yaw), np.abs(v) * np.float32(0.5) - least
+    for n in range(len(people.radii)):
+        dx, dy = people.xy[n, :, 0:1] - x, people.xy[n, :, 1:2] - y
+        distance = np.sqrt(dx * dx + dy * dy + np.float32(1e-6))
+        dx *= ahead
+        dy *= aside
+        dx += dy
+        dx /= distance
+        dx *= np.float32(0.5)
+        dx += size
+        distance -= people.radii[n] + np.float32(radius)
+        np.maximum(distance, 0, out=distance)
+        distance *= growth
+        dx -= distance
+        np.maximum(worst, dx, out=worst)
+    return worst
+
+
 def _position_spread(covariance: FloatArray) -> float:
     mean = 0.5 * (float(covariance[0, 0]) + float(covariance[1, 1]))
     return float(np.sqrt(np.clip(mean, 0.0, 0.09))) if np.isfinite(mean) else 0.3
