@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Sequence
 from typing import Any
 
 from lifelong_nav.launcher import Launcher, RecorderProcess
-from lifelong_nav.stack import Options
-
-_GLOBAL = ("/clock", "/diagnostics", "/rosout", "/parameter_events")
+from lifelong_nav.stack import Options, nodes_for
 
 
 def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
@@ -23,14 +20,12 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     )  # fmt: skip
     values: dict[str, Any] = {
         "rate": a.rate, "loop": a.loop, "start": a.start, "duration": a.duration, "topics": list(a.topics),
-        "remap": list(a.remap), "wait_for": ["perception"],
-        "lockstep": "/".join(filter(None, [a.namespace.strip("/"), "scan"])), **player,
+        "remap": list(a.remap), "wait_for": ["perception"], **player,
     }  # fmt: skip
     from lifelong_nav.nodes.bag_player import play
     from lifelong_nav.replay.reader import open_bag
 
-    with open_bag(a.bag) as bag:  # a bag that cannot be played starts no process
-        values["remap"] = into_namespace(bag.topics, a.namespace, values["remap"])
+    open_bag(a.bag).close()  # a bag that cannot be played starts no process
     with Launcher(options, composed=a.composed) as launcher:
         launcher.start()
         recorder = RecorderProcess(a.record) if a.record else None
@@ -41,25 +36,11 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
 
         try:
             ns = ["--ros-args", "-r", f"__ns:=/{a.namespace.strip('/')}"] if a.namespace else []
+            for old, new in nodes_for(options)[0].remappings:  # /tf goes where the nodes hear it
+                ns += ["-r", f"{old}:={new}"]
             summary = play(a.bag, values, until=watch, ros_args=ns)
         finally:
             if recorder is not None:
                 recorder.stop()
     print(summary)
     return 0 if summary.complete else 1
-
-
-def into_namespace(topics: Collection[str], namespace: str, remap: Sequence[str]) -> list[str]:
-    """Remappings that bring a bag recorded without a namespace to nodes that live in one.
-
-    Args:
-        topics: of the bag.
-        namespace: of the nodes; "" for none.
-        remap: `FROM:=TO` of the user, which win.
-    """
-    prefix = "/" + namespace.strip("/")
-    if prefix == "/" or any(name.startswith(prefix + "/") for name in topics):
-        return [*remap]
-    named = {"/" + rule.partition(":=")[0].lstrip("/") for rule in remap}
-    moved = [name for name in topics if name not in _GLOBAL and name not in named]
-    return [*remap, *(f"{name}:={prefix}{name}" for name in moved)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,6 @@ from conftest import ROOT
 from lifelong_nav import __version__, cli
 from lifelong_nav.core.errors import BagError, ConfigError
 from lifelong_nav.evaluation.bench import BENCHMARKS
-from lifelong_nav.replaying import into_namespace
 from lifelong_nav.sim import scenario
 
 VERBS = ["sim", "up", "replay", "record", "bench", "doctor", "docs"]
@@ -144,12 +144,16 @@ def test_overrides_take_the_type_of_their_parameter():
     assert type(given["gate"]["max_speed"]) is float
 
 
-def test_a_bag_without_namespace_is_played_into_the_nodes_namespace():
-    topics = ["/scan", "/tf", "/odom", "/clock", "/diagnostics"]
-    moved = into_namespace(topics, "robot1", ["odom:=/wheels"])
-    assert moved == ["odom:=/wheels", "/scan:=/robot1/scan", "/tf:=/robot1/tf"]
-    assert into_namespace(topics, "", ["a:=b"]) == ["a:=b"]
-    assert into_namespace(["/robot1/scan", "/tf"], "/robot1", []) == []
+@pytest.mark.data
+@pytest.mark.ros
+def test_a_bag_is_played_into_the_namespace_of_the_nodes(data_folder):
+    """Scans, and transforms as well: without them perception could not answer a single scan."""
+    bag = next((data_folder / "robot_bags" / "olin_rosbag2").rglob("metadata.yaml")).parent
+    code, out, err = program("replay", str(bag), "--rate", "0", "--duration", "5", "--namespace", "robot1")
+    assert code == 0, err
+    answered, unanswered = re.search(r"answered: (\d+), unanswered: (\d+)", out).groups()
+    assert int(answered) > 20
+    assert int(unanswered) == 0
 
 
 def test_no_traceback_reaches_the_user():
