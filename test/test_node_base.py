@@ -143,6 +143,21 @@ def test_safety_limits_are_read_only_once_configured(ros):
         node.finish()
 
 
+def test_only_live_parameters_change_once_configured(ros, monkeypatch):
+    monkeypatch.setattr(Echo, "LIVE", frozenset({"gain"}))
+    node = Echo()
+    try:
+        assert node.set_parameters([Parameter("count", value=5)])[0].successful
+        node.trigger_configure()
+        assert node.set_parameters([Parameter("gain", value=0.5)])[0].successful
+        (result,) = node.set_parameters([Parameter("count", value=6)])
+        assert not result.successful
+        assert "configure" in result.reason
+        assert (node.config.gain, node.config.count) == (0.5, 5)
+    finally:
+        node.finish()
+
+
 def test_parameters_are_described(ros):
     node = Echo()
     with Bench(node) as bench:

@@ -32,6 +32,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from lifelong_nav.core.clock import Received
+from lifelong_nav.core.config import override
 from lifelong_nav.core.errors import LifelongNavError
 from lifelong_nav.nodes import parameters
 from lifelong_nav.nodes.qos import PROFILES
@@ -49,6 +50,8 @@ class StackNode(LifecycleNode):
     CONFIG: ClassVar[type]
     SELF_START: ClassVar[bool] = False
     """True for nodes that nobody supervises: they configure and activate themselves."""
+    LIVE: ClassVar[frozenset[str] | None] = None
+    """Parameters that may change once configured; None for all that are not read-only."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(kwargs.pop("node_name", self.NAME), **kwargs)
@@ -247,10 +250,9 @@ class StackNode(LifecycleNode):
             self.get_logger().error(f"{source}:\n{traceback.format_exc()}", throttle_duration_sec=5.0)
 
     def _on_parameters(self, changes: list[Parameter]) -> Any:
-        verdict, values = parameters.check_change(type(self).CONFIG, changes, self.config is not None)
-        if verdict.successful and values and self.config is not None:
-            from lifelong_nav.core.config import override
-
+        configured = self.config is not None
+        verdict, values = parameters.check_change(self.CONFIG, changes, configured, self.LIVE)
+        if verdict.successful and values and configured:
             self.config = override(self.config, **values)
             self._guard("parameters", self.retune)
         return verdict

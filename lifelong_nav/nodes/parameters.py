@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -74,7 +74,7 @@ def read(node: Node, cls: type[T]) -> T:
 
 
 def check_change(
-    cls: type, parameters: Iterable[Parameter], configured: bool
+    cls: type, parameters: Iterable[Parameter], configured: bool, live: Collection[str] | None = None
 ) -> tuple[SetParametersResult, dict[str, Any]]:
     """Judge a parameter change before it happens.
 
@@ -82,6 +82,7 @@ def check_change(
         cls: config dataclass of the node.
         parameters: the wished changes; names outside `cls` pass (use_sim_time and the like).
         configured: the node is past `configure`, so read-only parameters stand.
+        live: the only ones that may change then; None for all that are not read-only.
 
     Returns:
         ROS's verdict with a reason, and the accepted values by name.
@@ -94,6 +95,9 @@ def check_change(
             continue
         if spec.read_only and configured:
             reason = f"'{spec.name}' is a safety limit: clean the node up, change it, configure again."
+            return SetParametersResult(successful=False, reason=reason), {}
+        if configured and live is not None and spec.name not in live:
+            reason = f"'{spec.name}' is taken over at configure: clean the node up, change it, configure again."
             return SetParametersResult(successful=False, reason=reason), {}
         try:
             accepted[spec.name] = cfg.check(spec, _plain(parameter.value))

@@ -87,6 +87,7 @@ class SimNode(StackNode):
     """See the module's docstring."""
 
     NAME, CONFIG = "sim", SimNodeConfig
+    LIVE = frozenset({"mode", "speed", "max_lead", "ack_timeout"})
 
     def setup(self) -> None:
         """Build the world and connect it."""
