@@ -97,7 +97,7 @@ def check_change(
             reason = f"'{spec.name}' is a safety limit: clean the node up, change it, configure again."
             return SetParametersResult(successful=False, reason=reason), {}
         if configured and live is not None and spec.name not in live:
-            reason = f"'{spec.name}' is taken over at configure: clean the node up, change it, configure again."
+            reason = f"'{spec.name}' is taken over at configure: clean up, change it, configure again."
             return SetParametersResult(successful=False, reason=reason), {}
         try:
             accepted[spec.name] = cfg.check(spec, _plain(parameter.value))
