@@ -23,9 +23,11 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
         "remap": list(a.remap), "wait_for": ["perception"], **player,
     }  # fmt: skip
     from lifelong_nav.nodes.bag_player import play
+    from lifelong_nav.nodes.neighbours import refuse_company
     from lifelong_nav.replay.reader import open_bag
 
     open_bag(a.bag).close()  # a bag that cannot be played starts no process
+    refuse_company([spec.name for spec in nodes_for(options)], a.namespace)
     with Launcher(options, composed=a.composed) as launcher:
         launcher.start()
         recorder = RecorderProcess(a.record) if a.record else None

@@ -22,7 +22,7 @@ from lifelong_nav.launcher import Launcher, RecorderProcess
 from lifelong_nav.sim import scenario as scenarios
 from lifelong_nav.sim.plan_map import scene_map
 from lifelong_nav.sim.scenario_build import Run, build
-from lifelong_nav.stack import Options
+from lifelong_nav.stack import Options, nodes_for
 
 _LOOK = 0.05
 _STARTUP = 180.0
@@ -85,7 +85,7 @@ def run(
         watch: called about 20 times a second; a returned sentence ends the run for that reason.
 
     Raises:
-        ConfigError: the folder is in use, the scenario or a parameter is wrong.
+        ConfigError: the folder is in use, the scenario or a parameter is wrong, or another stack runs here.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty.", "Choose another folder.")
@@ -93,6 +93,9 @@ def run(
     scenario = scenarios.load(settings.scenario)
     drawn = build(scenario, settings.seed)
     options = _options(settings, drawn, folder / "map")
+    from lifelong_nav.nodes.neighbours import refuse_company
+
+    refuse_company([spec.name for spec in nodes_for(options)], settings.namespace)
     with Launcher(options, composed=settings.composed, log_folder=folder / "log") as launcher:
         launcher.start()
         return _drive(settings, folder, scenario, drawn, launcher, watch)

@@ -11,7 +11,9 @@ from ros_support import Bench
 from std_srvs.srv import Trigger
 
 from lifelong_nav.core.config import param
+from lifelong_nav.core.errors import ConfigError
 from lifelong_nav.nodes.base import StackNode
+from lifelong_nav.nodes.neighbours import refuse_company
 from lifelong_nav.nodes.supervisor import Supervisor
 
 pytestmark = pytest.mark.ros
@@ -156,3 +158,12 @@ def test_a_hung_node_is_noticed(bench):
     bench.executor.add_node(bench.parts[2])
     time.sleep(0.1)
     assert bench.spin(bench.supervisor.all_active, timeout=8.0)
+
+
+def test_a_second_stack_on_the_same_domain_is_refused(ros):
+    with Bench(Part("one"), Part("two")) as bench:
+        bench.spin(timeout=0.2)
+        with pytest.raises(ConfigError, match=r"runs here already \(two\)"):
+            refuse_company(["two", "other"])
+        refuse_company(["other"])
+        refuse_company(["two"], namespace="robot2")
