@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lifelong_nav import __version__
-from lifelong_nav.core.errors import ConfigError, LifelongNavError
+from lifelong_nav.core.config import load_yaml
+from lifelong_nav.core.errors import ConfigError, LifelongNavError, require_package
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
+        _check_surroundings(arguments)
         return int(arguments.run(arguments) or 0)
     except LifelongNavError as error:
         print(f"lifelong-nav: {error}", file=sys.stderr)
@@ -31,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lifelong-nav", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="lifelong-nav", description="A robot that moves among people.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for add in (_add_sim, _add_up, _add_replay, _add_record, _add_bench, _add_doctor, _add_docs):
@@ -49,8 +52,8 @@ def _add_sim(verbs: Any) -> None:
     p = _verb(verbs, "sim", _sim, "Run the simulated robot through its errands; report at the end.")
     p.add_argument("scenario", nargs="?", default="office_day", help="name in sim/scenarios, or a file")
     p.add_argument("--list", action="store_true", help="list the scenarios and leave")
-    p.add_argument("--seed", type=int, default=0, help="seed of building, people and noise (0)")
-    p.add_argument("--errands", type=int, default=0, help="stop after this many (0: all of the scenario)")
+    p.add_argument("--seed", type=_count, default=0, help="seed of building, people and noise (0)")
+    p.add_argument("--errands", type=_count, default=0, help="stop after this many (0: all of the scenario)")
     p.add_argument(
         "--mode", choices=("realtime", "fast", "lockstep"), default="lockstep",
         help="lockstep: every tick waits for the stack; fast: a little less strict; realtime: by the clock",
@@ -59,7 +62,7 @@ def _add_sim(verbs: Any) -> None:
     p.add_argument("--record", action="store_true", help="record all topics as a rosbag2 MCAP")
     p.add_argument("--no-view", action="store_true", help="no live view in the browser")
     p.add_argument("--camera", default="160x120@10", help="WxH@Hz, or off (160x120@10)")
-    p.add_argument("--timeout", type=float, default=3600.0, help="wall seconds at most (3600)")
+    p.add_argument("--timeout", type=_positive, default=3600.0, help="wall seconds at most (3600)")
     _stack_options(p)
 
 
@@ -92,10 +95,10 @@ def _add_up(verbs: Any) -> None:
 def _add_replay(verbs: Any) -> None:
     p = _verb(verbs, "replay", _replay, "Play a bag (rosbag2 or ROS 1) through the live nodes.")
     p.add_argument("bag", type=Path, help="rosbag2 folder, .mcap, .db3, .bag, or a .zip of one")
-    p.add_argument("--rate", type=float, default=1.0, help="times real time; 0: as fast as nodes keep up")
-    p.add_argument("--start", type=float, default=0.0, help="seconds to skip at the beginning")
-    p.add_argument("--duration", type=float, default=0.0, help="seconds to play (0: all)")
-    p.add_argument("--loop", type=int, default=1, help="times to play it (1)")
+    p.add_argument("--rate", type=_seconds, default=1.0, help="times real time; 0: as fast as nodes keep up")
+    p.add_argument("--start", type=_seconds, default=0.0, help="seconds to skip at the beginning")
+    p.add_argument("--duration", type=_seconds, default=0.0, help="seconds to play (0: all)")
+    p.add_argument("--loop", type=_count, default=1, help="times to play it (1)")
     p.add_argument("--topics", nargs="*", default=[], help="play only these")
     p.add_argument(
         "-r", "--remap", action="append", default=[], metavar="FROM:=TO", help="rename a topic (repeatable)"
@@ -109,7 +112,7 @@ def _add_record(verbs: Any) -> None:
     p = _verb(verbs, "record", _record, "Record topics as a rosbag2 MCAP until interrupted.")
     p.add_argument("out", type=Path, help="folder to write; must not exist")
     p.add_argument("--topics", nargs="*", default=[], help="record only these (all)")
-    p.add_argument("--duration", type=float, default=0.0, help="seconds (0: until interrupted)")
+    p.add_argument("--duration", type=_seconds, default=0.0, help="seconds (0: until interrupted)")
 
 
 def _add_bench(verbs: Any) -> None:
@@ -139,8 +142,13 @@ def _sim(a: argparse.Namespace) -> int:
 
 
 def _up(a: argparse.Namespace) -> int:
+    from lifelong_nav.core.grid import load_map
     from lifelong_nav.launcher import Launcher, run_until_interrupted
-    from lifelong_nav.stack import Options
+    from lifelong_nav.nodes.neighbours import refuse_company
+    from lifelong_nav.stack import Options, nodes_for
+
+    if a.map:
+        load_map(a.map)  # says what is wrong with it before any process starts
 
     options = Options(
         profile="robot", namespace=a.namespace, use_sim_time=a.use_sim_time, params_file=a.params_file,
@@ -148,6 +156,9 @@ def _up(a: argparse.Namespace) -> int:
         localization=not a.no_localization, view=a.view, scan_topic=a.scan_topic,
         overrides=_overrides(a.param),
     )  # fmt: skip
+    names = [spec.name for spec in nodes_for(options)]
+    refuse_company(names, a.namespace)
+    print(f"starting {', '.join(names)}; Ctrl-C stops them in order", flush=True)
     return run_until_interrupted(Launcher(options, composed=a.composed))
 
 
@@ -186,6 +197,40 @@ def _docs(a: argparse.Namespace) -> int:
     import lifelong_nav.nodes.pages as pages
 
     return pages.write(check=a.check)
+
+
+def _check_surroundings(a: argparse.Namespace) -> None:
+    """What would end every node at once is better said before any of them starts."""
+    if a.verb not in ("sim", "up", "replay", "record") or getattr(a, "list", False):
+        return
+    require_package("rclpy", "ros")
+    require_package("lifelong_nav_interfaces", "ros")
+    if not re.fullmatch(r"|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", getattr(a, "namespace", "")):
+        raise ConfigError(f"'{a.namespace}' is not a ROS namespace.", "Example: robot1")
+    if getattr(a, "params_file", ""):
+        load_yaml(a.params_file)
+
+
+def _number(text: str, kind: type, low: float) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+    if not low <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is below {low:g} or without end")
+    return value
+
+
+def _count(text: str) -> int:
+    return int(_number(text, int, 0))
+
+
+def _seconds(text: str) -> float:
+    return float(_number(text, float, 0.0))
+
+
+def _positive(text: str) -> float:
+    return float(_number(text, float, 0.1))
 
 
 def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:

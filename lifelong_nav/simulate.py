@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shutil
 import signal
 import sys
@@ -36,9 +37,13 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     )  # fmt: skip
     scenario = scenarios.load(a.scenario)
     print(f"{scenario.name}: {scenario.description}", flush=True)
+    print(f"starting the stack (ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}) ...", flush=True)
     line = _ProgressLine()
     session = run_session(settings, folder, line)
     line.close(session)
+    if not session.runner.outcomes:  # nothing happened that a report could tell
+        print(f"No errand began: {session.reason or 'the scenario has none'}.")
+        return 1
     from lifelong_nav.evaluation.report import write_report
 
     report = write_report(folder)

@@ -206,3 +206,23 @@ def test_the_installed_program_is_this_one():
         pytest.skip("no .venv here: run make setup")
     done = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["sim", "blind_corner", "--seed", "-1"], 2, "below 0"),
+        (["sim", "--errands", "-2"], 2, "below 0"),
+        (["record", "x", "--duration", "-1"], 2, "below 0"),
+        (["up", "--map", "/nowhere.yaml"], 2, "Cannot read /nowhere.yaml"),
+        (["up", "--namespace", "9a/!"], 2, "not a ROS namespace"),
+        (["sim", "--params-file", "/nowhere.yaml"], 2, "Cannot read /nowhere.yaml"),
+    ],
+)
+def test_what_would_end_every_node_is_said_before_any_starts(words, code, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "lifelong_nav.cli", *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
