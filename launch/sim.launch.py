@@ -7,7 +7,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from launch import LaunchDescription
 from lifelong_nav.launch_actions import actions, declare, number, read
-from lifelong_nav.session import simulation_overrides
+from lifelong_nav.nodes.session import simulation_overrides
 
 ARGUMENTS = {
     "scenario": ("office_day", "Name of a file in sim/scenarios, or a path to one."),

@@ -29,20 +29,7 @@ OK, NOTE, WRONG = "ok", "note", "WRONG"
 _MIN_DISK = 2 << 30
 _MIN_SHM = 32 << 20
 _SHM = "/dev/shm"  # noqa: S108 (the kernel's shared memory, not a temporary file)
-_RADIO = """
-import rclpy, time
-from std_msgs.msg import String
-rclpy.init()
-a, b = rclpy.create_node("doctor_a"), rclpy.create_node("doctor_b")
-got = []
-b.create_subscription(String, "doctor_check", got.append, 1)
-p = a.create_publisher(String, "doctor_check", 1)
-end = time.monotonic() + 8
-while not got and time.monotonic() < end:
-    p.publish(String(data="x"))
-    rclpy.spin_once(b, timeout_sec=0.1)
-print(rclpy.get_rmw_implementation_identifier(), bool(got))
-"""
+_RADIO = "from lifelong_nav.nodes.radio_check import main; main()"
 _GL = """
 import moderngl
 c = moderngl.create_context(standalone=True, backend="egl")

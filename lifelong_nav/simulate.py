@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lifelong_nav.session import Session, Settings
-from lifelong_nav.session import run as run_session
+from lifelong_nav.nodes.session import Session, Settings
+from lifelong_nav.nodes.session import run as run_session
 from lifelong_nav.sim import scenario as scenarios
 
 _PROGRESS_EVERY = 0.5

@@ -229,7 +229,7 @@ def test_ticks_are_few_round_and_inside(low, span, most):
 def test_facts_of_a_session_become_plain_values(tmp_path):
     """Whatever a session holds must fit into JSON, and the command must repeat the run."""
     from lifelong_nav.nodes.errand_runner import Errand, ErrandOutcome
-    from lifelong_nav.session import Session, Settings
+    from lifelong_nav.nodes.session import Session, Settings
     from lifelong_nav.sim import scenario as scenarios
 
     class Runner:

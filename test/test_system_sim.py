@@ -19,17 +19,17 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import LaserScan
 from stack_support import Witness, alive
 
-from lifelong_nav import session as session_module
 from lifelong_nav.control.gate_config import GateConfig
 from lifelong_nav.core.types import Pose2
 from lifelong_nav.evaluation.report import write_report
 from lifelong_nav.evaluation.run_files import load_arrays
 from lifelong_nav.launcher import Launcher
+from lifelong_nav.nodes import session as session_module
 from lifelong_nav.nodes.errand_runner import Errand, ErrandRunner
 from lifelong_nav.nodes.qos import PROFILES
+from lifelong_nav.nodes.session import Settings, simulation_overrides
+from lifelong_nav.nodes.session import run as run_session
 from lifelong_nav.replay.reader import open_bag
-from lifelong_nav.session import Settings, simulation_overrides
-from lifelong_nav.session import run as run_session
 from lifelong_nav.stack import Options
 
 pytestmark = [pytest.mark.system, pytest.mark.ros, pytest.mark.timeout(600)]

@@ -169,7 +169,7 @@ def errand_row(outcome: Any) -> dict[str, Any]:
 
 
 def session_facts(session: Any) -> dict[str, Any]:
-    """Facts about a `lifelong_nav.session.Session`, for `RunWriter.describe`."""
+    """Facts about a `lifelong_nav.nodes.session.Session`, for `RunWriter.describe`."""
     settings = asdict(session.settings)
     return {
         "title": session.scenario.name, "description": session.scenario.description,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lifelong_nav.evaluation.bench import BenchResult, Target
-from lifelong_nav.session import Session, Settings, camera_parameters
-from lifelong_nav.session import run as run_session
+from lifelong_nav.nodes.session import Session, Settings, camera_parameters
+from lifelong_nav.nodes.session import run as run_session
 
 CAMERA = "160x120@10"
 
