@@ -11,6 +11,13 @@ from lifelong_nav.core.errors import ConfigError
 _PACKAGE = "lifelong_nav"
 
 
+def recordings(name: str = "") -> Path:
+    """Where recorded data lie: LIFELONG_NAV_DATA, else ../shared/data beside the checkout; may be absent."""
+    named = os.environ.get("LIFELONG_NAV_DATA")
+    root = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    return root / name
+
+
 def share_folder(name: str) -> Path:
     """The folder `name` of the source tree, else of the installed share folder.
 

@@ -8,7 +8,6 @@ at 10 Hz and see people without noise.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from lifelong_nav.core.errors import ConfigError
+from lifelong_nav.core.share import recordings
 from lifelong_nav.core.types import FloatArray, People, Pose2, TrackedPerson, Twist2
 from lifelong_nav.evaluation import social_metrics as metrics
 from lifelong_nav.evaluation.baseline_planners import BODY, PERIOD, Observation, make_planner
@@ -83,8 +83,7 @@ class Outcome:
 
 def data_folder() -> Path:
     """Folder of the recordings; `ConfigError` says what to do when it is absent."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    path = Path(os.environ.get("LIFELONG_NAV_DATA", default)) / "eth_ucy"
+    path = recordings("eth_ucy")
     if not path.is_dir():
         raise ConfigError(
             f"The recordings are not at {path}.",

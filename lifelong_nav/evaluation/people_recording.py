@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.geometry import compose2, flatten
+from lifelong_nav.core.share import recordings
 from lifelong_nav.core.types import FloatArray, LaserScan, Pose2
 from lifelong_nav.replay.reader import open_bag
 from lifelong_nav.replay.values import annotated_people, odometry_table, pose_at, scans, transforms
@@ -40,8 +40,7 @@ def data_folder() -> Path:
     Raises:
         InputError: there is no such folder.
     """
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("LIFELONG_NAV_DATA", beside))
+    folder = recordings()
     if not folder.is_dir():
         raise InputError(f"There is no recorded data at {folder}.", "Set LIFELONG_NAV_DATA to its folder.")
     return folder

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
@@ -22,7 +20,7 @@ from lifelong_nav.core.config import build
 from lifelong_nav.core.errors import BagError, ConfigError
 from lifelong_nav.nodes.base import StackNode
 from lifelong_nav.nodes.qos import PROFILES
-from lifelong_nav.nodes.scripted import context, interrupts, overrides
+from lifelong_nav.nodes.scripted import context, interrupts, overrides, run_alone
 from lifelong_nav.nodes.topics import TOPICS, message_class
 from lifelong_nav.replay.playing import PlayerConfig, PlaySummary
 from lifelong_nav.replay.playlist import choose, passes
@@ -291,20 +289,7 @@ def play(
     with open_bag(path) as bag:  # errors with their sentence before any node exists
         choose(bag, config.topics, config.exclude, config.remap, config.start, config.duration)
     with interrupts() as asked, context():
-        executor = SingleThreadedExecutor()
         node = BagPlayer(cli_args=ros_args or [], parameter_overrides=overrides(config))
-        try:
-            executor.add_node(node)
-            node.trigger_configure()
-            node.trigger_activate()
-            if not node.active:
-                raise ConfigError(f"{path} cannot be played.", "The reason stands in the log above.")
-            while not (node.finished or asked or (until is not None and until())) and rclpy.ok():
-                executor.spin_once(timeout_sec=0.01)
-        except ExternalShutdownException:
-            pass
-        finally:
-            executor.remove_node(node)
-            node.finish()
-            executor.shutdown()
+        refusal = ConfigError(f"{path} cannot be played.", "The reason stands in the log above.")
+        run_alone(node, lambda: not (node.finished or asked or (until is not None and until())), refusal)
         return node.summary

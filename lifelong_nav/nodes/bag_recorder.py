@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from lifelong_nav.core.config import build, param
 from lifelong_nav.core.errors import BagError, ConfigError
 from lifelong_nav.nodes.base import StackNode
-from lifelong_nav.nodes.scripted import context, interrupts, overrides
+from lifelong_nav.nodes.scripted import context, interrupts, overrides, run_alone
 from lifelong_nav.nodes.topics import message_class
 from lifelong_nav.replay.playlist import absolute
 from lifelong_nav.replay.qos import TopicQos
@@ -210,24 +208,14 @@ def record(
     if Path(out).exists():
         raise BagError(f"{out} exists.", "Bags are never overwritten: name a new folder.")
     with interrupts() as asked, context():
-        executor = SingleThreadedExecutor()
         values = [*overrides(config), Parameter("use_sim_time", value=use_sim_time)]
         node = BagRecorder(cli_args=ros_args or [], parameter_overrides=values)
-        end = None if duration is None else time.monotonic() + duration
-        try:
-            executor.add_node(node)
-            node.trigger_configure()
-            node.trigger_activate()
-            if not node.active:
-                raise ConfigError(f"Cannot record to {out}.", "The reason stands in the log above.")
-            while not (asked or node.summary.error or (until is not None and until())) and rclpy.ok():
-                if end is not None and time.monotonic() >= end:
-                    break
-                executor.spin_once(timeout_sec=0.01)
-        except ExternalShutdownException:
-            pass
-        finally:
-            executor.remove_node(node)
-            node.finish()
-            executor.shutdown()
+        end = float("inf") if duration is None else time.monotonic() + duration
+
+        def going() -> bool:
+            stopped = asked or node.summary.error or (until is not None and until())
+            return not stopped and time.monotonic() < end
+
+        refusal = ConfigError(f"Cannot record to {out}.", "The reason stands in the log above.")
+        run_alone(node, going, refusal)
         return node.summary

@@ -7,13 +7,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from lifelong_nav.core.config import specs
+from lifelong_nav.core.errors import ConfigError
 
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # wheels: no setup.bash was sourced
 
@@ -51,3 +53,26 @@ def overrides(config: Any) -> list[rclpy.parameter.Parameter]:
     """A config as parameter overrides, without empty lists (they have no ROS type)."""
     values = {spec.name: getattr(config, spec.name) for spec in specs(type(config))}
     return [rclpy.parameter.Parameter(name, value=value) for name, value in values.items() if value != []]
+
+
+def run_alone(node: Any, going: Callable[[], bool], refusal: ConfigError) -> None:
+    """Bring one node up, spin it while `going()` is true, and finish it in any case.
+
+    Raises:
+        ConfigError: `refusal`, when the node does not become active.
+    """
+    executor = SingleThreadedExecutor()
+    try:
+        executor.add_node(node)
+        node.trigger_configure()
+        node.trigger_activate()
+        if not node.active:
+            raise refusal
+        while going() and rclpy.ok():
+            executor.spin_once(timeout_sec=0.01)
+    except ExternalShutdownException:
+        pass
+    finally:
+        executor.remove_node(node)
+        node.finish()
+        executor.shutdown()

@@ -64,14 +64,6 @@ class LikelihoodField:
         found = self.signed.ravel()[np.where(outside, 0, r * width + c)]
         return np.where(outside, np.float32(self.reach), found)
 
-    def is_free(self, points: FloatArray) -> NDArray[np.bool_]:
-        """(N,) True where points (N, 2) lie in known free cells."""
-        height, width = self.free.shape
-        c = np.floor((points[:, 0] - self.origin[0]) / self.resolution).astype(np.int64)
-        r = np.floor((points[:, 1] - self.origin[1]) / self.resolution).astype(np.int64)
-        inside = (c >= 0) & (r >= 0) & (c < width) & (r < height)
-        return np.asarray(inside & self.free.ravel()[np.where(inside, r * width + c, 0)])
-
     def expected_ranges(self, sensor: Pose2, angles: FloatArray, limit: float) -> FloatArray:
         """(N,) range [m] each beam would measure in the mapped building, `limit` where nothing is hit.
 

@@ -209,11 +209,6 @@ class Robot:
         velocity = np.array(linear) + swing
         return BaseState(np.array(position) + arm, rotation, velocity, np.array(angular))
 
-    def wheel_rates(self) -> FloatArray:
-        """(2,) rate [rad/s] of the left and right encoder, as the worn wheels turn."""
-        states = p.getJointStates(self.body, self._wheels, physicsClientId=self._c)
-        return np.array([s[1] for s in states]) / self._wear
-
     def wheel_angles(self) -> FloatArray:
         """(2,) angle [rad] of the left and right wheel of the model, all turns counted."""
         return np.array([s[0] for s in p.getJointStates(self.body, self._wheels, physicsClientId=self._c)])

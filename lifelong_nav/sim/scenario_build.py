@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lifelong_nav.core.errors import ConfigError
+from lifelong_nav.core.share import recordings
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.sim.crowd.doorways import doorways_of
 from lifelong_nav.sim.crowd.mixed import motion_model
@@ -98,8 +98,7 @@ def set_crowd_size(crowd: Walkers, size: int) -> None:
 
 def data_folder() -> Path:
     """Folder of recordings: LIFELONG_NAV_DATA, default ../shared/data beside the checkout."""
-    named = os.environ.get("LIFELONG_NAV_DATA")
-    path = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    path = recordings()
     if not path.is_dir():
         raise ConfigError(f"The data folder {path} does not exist.", "Set LIFELONG_NAV_DATA.")
     return path

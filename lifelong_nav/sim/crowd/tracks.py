@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.geometry import transform_points2
@@ -147,8 +146,3 @@ def between(tracks: tuple[Track, ...], start: float, end: float) -> tuple[Track,
 def _most_frequent(values: FloatArray) -> np.floating:
     distinct, counts = np.unique(values, return_counts=True)
     return distinct[np.argmax(counts)]
-
-
-def present_at(tracks: tuple[Track, ...], time: float) -> NDArray[np.bool_]:
-    """(N,) True for people on the scene at a time [s]."""
-    return np.array([t.times[0] <= time <= t.times[-1] for t in tracks], dtype=bool)
