@@ -47,7 +47,7 @@ GROUPINGS: dict[str, str] = {
 
 KINDS = ("person", "group", "queue", "door", "counter", "wall", "object")
 SIDES = ("ahead", "ahead_left", "ahead_right", "left", "right", "behind")
-"""Sectors around the robot: ahead is within 15 deg of its heading, ahead_* to 60 deg, left and right to 120."""
+"""Sectors around the robot: ahead within 15 deg of its heading, ahead_* to 60 deg, left and right to 120."""
 
 MOTIONS = (
     "standing",

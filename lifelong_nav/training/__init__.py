@@ -1,0 +1,1 @@
+"""How the shipped models come to be: data from the simulator, training commands, model cards."""
