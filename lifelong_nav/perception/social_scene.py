@@ -111,6 +111,8 @@ OLiVia-Nav 2409.13675, own)."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,47}")
 MAX_ENTITIES = 12
+MAX_DESCRIPTION = 200
+"""Longest sentence of a new scenario [characters]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,11 @@ class SocialScene:
             raise InputError(
                 f"Scenario '{self.scenario}' is new and has no description.",
                 "Say in one sentence what happens in it.",
+            )
+        if len(self.description) > MAX_DESCRIPTION or not self.description.isprintable():
+            raise InputError(
+                f"The description of scenario '{self.scenario}' is too long or holds control characters.",
+                f"One line of at most {MAX_DESCRIPTION} characters.",
             )
         if len(self.entities) > MAX_ENTITIES:
             raise InputError(f"{len(self.entities)} entities.", f"Keep the nearest {MAX_ENTITIES}.")
