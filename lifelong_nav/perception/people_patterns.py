@@ -1,0 +1,153 @@
+"""Patterns that several people make together: a line, a stream, a crowd around the robot, a circle.
+
+Rules on positions and velocities at one instant; each pattern is a word of `PATTERNS`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from lifelong_nav.core.types import FloatArray
+from lifelong_nav.perception.groups import GroupConfig, pair_affinity
+from lifelong_nav.perception.people_relations import Relations
+from lifelong_nav.perception.relative_motion import STANDING_SPEED
+
+PATTERNS: dict[str, str] = {
+    "gathering": "people gather around the robot and crowd it",
+    "queue": "people stand in a line",
+    "gap": "people who stand face each other on both sides of the robot's way",
+    "standing_group": "people stand together and talk",
+    "walking_group": "people walk together as a group",
+    "circle": "people cross from all around through one middle",
+    "cross_stream": "a stream of people walks across the robot's way",
+    "with_stream": "a stream of people walks along with the robot",
+    "against_stream": "a stream of people comes towards the robot",
+    "two_streams": "two streams of people walk against each other along the robot's way",
+    "mixed_crowd": "many people walk in all directions",
+    "individuals": "everybody is on their own",
+    "nobody": "there are no groups",
+}
+"""Most telling first."""
+_GROUPS = GroupConfig()
+
+
+def join_groups(at: FloatArray, velocity: FloatArray, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups from the tracker's labels and from who looks like companions right now; -1 for none.
+
+    Args:
+        at: (N, 2) [m].
+        velocity: (N, 2) [m/s].
+        group: (N,) labels of the tracker, < 0 for none.
+    """
+    n = len(at)
+    if n < 2:
+        return np.full(n, -1, dtype=np.int64)
+    told = (group[:, None] == group[None]) & (group >= 0)[:, None]
+    link = told | (pair_affinity(at, velocity, _GROUPS) > 0.75)
+    np.fill_diagonal(link, False)
+    _, label = connected_components(link, directed=False)
+    return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int64)
+
+
+def patterns(r: Relations, way: float = 0.0) -> list[str]:
+    """Words of `PATTERNS` that hold, most telling first; never empty.
+
+    Args:
+        r: everybody in reach.
+        way: bearing of the robot's way [rad].
+    """
+    if len(r) == 0:
+        return ["nobody"]
+    moves = r.speed >= STANDING_SPEED
+    found = {
+        "gathering": _gathering(r),
+        "queue": _queue(r.at[~moves]),
+        "gap": _gap(r, ~moves, way),
+        "standing_group": _grouped(r, ~moves),
+        "walking_group": _grouped(r, moves),
+    }
+    found["standing_group"] &= not found["queue"]
+    found[_flow(r.at[moves], r.velocity[moves])] = True
+    words = [w for w in PATTERNS if found.get(w)]
+    return words or ["individuals"]
+
+
+def _grouped(r: Relations, who: NDArray[np.bool_]) -> bool:
+    """Two of one group among `who`."""
+    labels = r.group[who & (r.group >= 0)]
+    return bool(len(labels) and np.bincount(labels).max() >= 2)
+
+
+def _gathering(r: Relations) -> bool:
+    """Three and more within 2.2 m from three sides, none of them walking off."""
+    near = (r.distance < 2.2) & (r.motion != "moving_away") & (r.motion != "alongside")
+    if near.sum() < 3:
+        return False
+    bearing = np.sort(np.arctan2(r.at[near, 1], r.at[near, 0]))
+    hole = np.diff(np.append(bearing, bearing[0] + 2.0 * np.pi)).max()
+    return bool(hole < np.radians(210.0))
+
+
+def _queue(at: FloatArray) -> bool:
+    """Three and more who stand on a straight line, a step apart."""
+    if len(at) < 3:
+        return False
+    apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
+    _, label = connected_components((apart < 1.5) & (apart > 0.0), directed=False)
+    chain = at[label == np.bincount(label).argmax()]
+    if len(chain) < 3:
+        return False
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(chain.T)), 0.0))
+    steps = np.diff(np.sort((chain - chain.mean(axis=0)) @ _main_axis(chain)))
+    return bool(spread[0] < 0.16 * max(spread[1], 0.9) and steps.min() > 0.45)
+
+
+def _main_axis(at: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.eigh(np.cov(at.T))[1][:, 1])
+
+
+def _gap(r: Relations, stands: NDArray[np.bool_], way: float) -> bool:
+    """Two who stand 1.8 to 5 m apart, and the robot's way leads between them with nobody in it."""
+    at = r.at[stands & (r.distance < 7.0)]
+    if len(at) < 2:
+        return False
+    c, s = np.cos(way), np.sin(way)
+    q = at @ np.array([[c, -s], [s, c]])
+    left, right = q[(q[:, 1] > 0.6) & (q[:, 0] > -0.5)], q[(q[:, 1] < -0.6) & (q[:, 0] > -0.5)]
+    if not len(left) or not len(right) or (np.abs(q[:, 1]) < 0.6).any():
+        return False
+    d = left[:, None] - right[None]
+    apart, skew = np.hypot(d[..., 0], d[..., 1]), np.abs(d[..., 0])
+    return bool(((apart > 1.8) & (apart < 5.0) & (skew < 1.3)).any())
+
+
+def _flow(at: FloatArray, velocity: FloatArray) -> str:
+    """The pattern of those who walk; "" for fewer than three."""
+    if len(at) < 3:
+        return ""
+    unit = velocity / np.hypot(velocity[:, 0], velocity[:, 1])[:, None]
+    mean = unit.mean(axis=0)
+    axial = complex((np.exp(2j * np.arctan2(unit[:, 1], unit[:, 0]))).mean())
+    if np.hypot(*mean) > 0.8:
+        if abs(mean[1]) > abs(mean[0]):
+            return "cross_stream"
+        return "with_stream" if mean[0] > 0.0 else "against_stream"
+    if abs(axial) > 0.7:
+        return "two_streams" if np.cos(np.angle(axial)) > 0.0 else "cross_stream"
+    if len(at) >= 4:
+        return "circle" if _converge(at, unit) else "mixed_crowd"
+    return ""
+
+
+def _converge(at: FloatArray, unit: FloatArray) -> bool:
+    """Most are heading for one spot, from all around: least squares of the lines they walk on."""
+    normal = np.stack([-unit[:, 1], unit[:, 0]], axis=-1)
+    offset = np.einsum("nk,nk->n", normal, at)
+    spot, *_ = np.linalg.lstsq(normal, offset, rcond=None)
+    away = np.abs(normal @ spot - offset)
+    bearing = np.sort(np.arctan2(*(at - spot).T[::-1]))
+    hole = np.diff(np.append(bearing, bearing[0] + 2.0 * np.pi)).max()
+    near = np.hypot(*(at - spot).T) < 7.0
+    return bool((near & (away < 0.9)).mean() > 0.7 and hole < np.radians(200.0))
