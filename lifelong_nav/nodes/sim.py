@@ -24,6 +24,7 @@ from lifelong_nav.nodes import convert
 from lifelong_nav.nodes.base import StackNode
 from lifelong_nav.nodes.ros_clock import to_seconds, to_stamp
 from lifelong_nav.nodes.sim_messages import SimPublishers
+from lifelong_nav.nodes.sim_scene import scene_json
 from lifelong_nav.sim import scenario as scenarios
 from lifelong_nav.sim.camera import Intrinsics
 from lifelong_nav.sim.engine import SimConfig, Simulation
@@ -35,6 +36,7 @@ _EPSILON = 1e-6
 _BEAT_LAG = 0.45  # beats come every 0.2 s
 _BEAT_MEMORY = 3.0
 _POLL = 0.004
+_SCENE_RATE = 2.0
 _SETTABLE = {"floor": ("friction", 1), "payload": ("payload", 1), "wheel_wear": ("wheel_wear", 2)}
 
 
@@ -94,7 +96,9 @@ class SimNode(StackNode):
         c: SimNodeConfig = self.config
         if not c.stamped_cmd_vel and c.mode != "realtime":
             raise ConfigError(f"Mode {c.mode} needs stamps on cmd_vel.", "Set stamped_cmd_vel: true.")
-        run = build(scenarios.load(c.scenario), c.seed)
+        scenario = scenarios.load(c.scenario)
+        run = build(scenario, c.seed)
+        self._scenario, self._told = scenario.name, -1.0
         self._sim = Simulation(run.scene, run.crowd, c, c.seed, run.start)
         self.on_cleanup_do(self._sim.close)
         self._timetable = Timetable(run.events)
@@ -155,6 +159,9 @@ class SimNode(StackNode):
         self._out.readings(sensed)
         self._out.truth(self._sim.truth(), people=sensed.scan is not None)
         self._out.contacts(sensed.contacts)
+        if sensed.stamp - self._told >= 1.0 / _SCENE_RATE - _EPSILON:
+            self._told = sensed.stamp
+            self._out.scene(scene_json(self._sim, self._scenario))
         reading = self._sim.picture()  # drawn while the stack works on the rest
         if reading is not None:
             self._out.picture(reading, self._sim.robot.state().transform)

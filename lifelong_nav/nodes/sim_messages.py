@@ -55,6 +55,7 @@ class SimPublishers:
             offer("sim/pose"),
             offer("sim/contacts"),
         )
+        self._scene = offer("sim/scene")
         self._scan_period = scan_period
         self._intrinsics = intrinsics
         self._template = camera_info(intrinsics)
@@ -109,6 +110,10 @@ class SimPublishers:
         )
         if people:
             self._people.publish(convert.people_to(truth.people))
+
+    def scene(self, text: str) -> None:
+        """The social scene as JSON, for teaching and scoring."""
+        self._scene.publish(String(data=text))
 
     def contacts(self, contacts: Sequence[Contact]) -> None:
         """Touches that began."""

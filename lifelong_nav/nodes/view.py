@@ -17,10 +17,11 @@ from lifelong_nav.core.errors import DependencyError, InputError
 from lifelong_nav.core.geometry import flatten
 from lifelong_nav.core.transforms import TransformError
 from lifelong_nav.core.types import FloatArray, People, Pose2
-from lifelong_nav.nodes import convert
+from lifelong_nav.nodes import convert, convert_context
 from lifelong_nav.nodes.base import StackNode
 from lifelong_nav.nodes.ros_clock import to_seconds
 from lifelong_nav.nodes.tf import make_tf
+from lifelong_nav.viz.context_text import context_text
 from lifelong_nav.viz.live import LiveConfig, LiveView
 from lifelong_nav.viz.markers import LIFETIME, Shape, people_shapes
 
@@ -56,6 +57,7 @@ class ViewNode(StackNode):
         """Serve the view and connect it."""
         self._due: dict[str, float] = {}
         self._health: dict[str, tuple[int, str]] = {}
+        self._learner = ""
         self._markers = self.offer("people_markers")
         self._view: Any = self._make_view() if self.config.live else None
         self.listen("people", self._on_people)
@@ -69,6 +71,7 @@ class ViewNode(StackNode):
             ("predicted_path", self._on_predicted), ("gate_state", self._on_gate), ("map", self._on_map),
             ("costmap", self._on_costmap), ("sim/people", self._on_true_people),
             ("sim/contacts", self._on_contact), ("/diagnostics", self._on_diagnostics),
+            ("social_context", self._on_context), ("context_learner", self._on_learner),
         ):  # fmt: skip
             self.listen(topic, callback)
         if self.config.image_rate > 0.0:
@@ -195,6 +198,16 @@ class ViewNode(StackNode):
     def _on_image(self, message: Any) -> None:
         if self._is_due("image", max(self.config.image_rate, 0.1)):
             self._view.log_image(convert.image_from(message))
+
+    def _on_context(self, message: Any) -> None:
+        if self._is_due("situation", _SLOW * 4.0):
+            context = convert_context.context_from(message)
+            self._view.log_situation(context.stamp, context_text(context, self._learner))
+
+    def _on_learner(self, message: Any) -> None:
+        if message.event and message.event != self._learner:
+            self._view.log_event(self.clock.now(), f"learner: {message.event}"[:200])
+        self._learner = message.event
 
     def _on_contact(self, message: Any) -> None:
         stamp, frame = to_seconds(message.header.stamp), self._frame(message.header.frame_id)

@@ -19,7 +19,7 @@ _PANE_ASPECT = 1.1
 
 
 def layout(bounds: tuple[float, float, float, float] | None = None) -> Any:
-    """Top view on the left; camera, commands, gate and events on the right; time below.
+    """Top view on the left; camera, situation, commands, gate and events on the right; time below.
 
     Args:
         bounds: x_min, y_min, x_max, y_max [m] of the map: the eye then looks straight down on all of it.
@@ -64,7 +64,10 @@ def layout(bounds: tuple[float, float, float, float] | None = None) -> Any:
         columns=rrb.TextLogColumns(timeline_columns=[TIMELINE], text_log_columns=["loglevel", "body"]),
     )
     right = rrb.Vertical(
-        rrb.Spatial2DView(origin="/camera", name="Camera"),
+        rrb.Horizontal(
+            rrb.Spatial2DView(origin="/camera", name="Camera"),
+            rrb.TextDocumentView(origin="/situation", name="Situation"),
+        ),
         *plots,
         rrb.StateTimelineView(origin="/gate/state", name="Gate", time_ranges=[window]),
         log,

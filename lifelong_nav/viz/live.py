@@ -256,6 +256,11 @@ class LiveView:
         """A line in the log: INFO, WARN or ERROR."""
         self._log(stamp, "events", self._rr.TextLog(text, level=level))
 
+    def log_situation(self, stamp: float, text: str) -> None:
+        """What the robot takes the social situation to be, as Markdown."""
+        document = self._rr.TextDocument(text, media_type=self._rr.MediaType.MARKDOWN)
+        self._log(stamp, "situation", document)
+
     def log_contact(self, stamp: float, x: float, y: float, what: str, frame: str = "map") -> None:
         """The robot touched something."""
         mark = self._rr.Points3D([(x, y, 0.4)], colors=[colours.CONTACT], radii=[0.2], labels=[what])
