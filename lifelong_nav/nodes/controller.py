@@ -36,6 +36,9 @@ _PARTS: dict[str, type] = {
     "field": LocalFieldConfig,
     "deadline": DeadlineConfig,
 }
+_LATE = 0.25
+"""Share of late plans, over the last twenty or so, from which on others should make room."""
+
 _OWN = (
     ("speed", float, param(0.8, "m/s", 0.05, 3.0, "Speed to travel at.")),
     ("rate", float, param(20.0, "Hz", 1.0, 100.0, "Commands per second.", read_only=True)),
@@ -86,7 +89,7 @@ class ControllerNode(StackNode):
         self._last: Trajectory | None = None
         self._path: FloatArray | None = None
         self._ticks = 0
-        self._missed = 0
+        self._missed, self._late = 0, 0.0
         self.retune()
         self._tf = make_tf(self)
         self.on_cleanup_do(self._tf.close)
@@ -172,7 +175,10 @@ class ControllerNode(StackNode):
         started = time.perf_counter()
         plan = self.controller.plan(problem)
         spent = time.perf_counter() - started
-        self._missed += spent > self.config.plan_every / self.config.rate
+        missed = spent > self.config.plan_every / self.config.rate
+        self._missed += missed
+        self._late += 0.05 * (missed - self._late)
+        self.degraded("deadline", "plans take longer than their time" if self._late > _LATE else None)
         self.stats |= {
             "plan [ms]": 1e3 * spent, "deadlines missed": float(self._missed),
             "effective samples": plan.effective, "feasible": str(plan.feasible),
