@@ -201,7 +201,7 @@ def _csv_rows(text: str) -> list[tuple[int, dict[str, Any]]]:
                 raise InputError(f"Line {reader.line_num}: {error}.", _FIX) from error
             rows.append((reader.line_num, row))
     except csv.Error as error:
-        raise InputError(f"Line {reader.line_num} is not CSV ({error}).", "Check its quotes.") from error
+        raise InputError(f"Line {reader.line_num + 1} is not CSV ({error}).", "Check its quotes.") from error
     return rows
 
 
