@@ -1,12 +1,14 @@
-"""People around the robot from the 2-D lidar: the assembled component."""
+"""People around the robot from the 2-D lidar and the camera, either or both: the assembled component."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lifelong_nav.core.errors import InputError
-from lifelong_nav.core.geometry import rotation2, transform_points2
+from lifelong_nav.core.geometry import inverse2, rotation2, transform_points2
 from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, TrackedPerson
+from lifelong_nav.perception.camera_fusion import Sighting
+from lifelong_nav.perception.camera_people import CameraView
 from lifelong_nav.perception.free_space import FreeSpaceMemory, VisibilityTable
 from lifelong_nav.perception.groups import GroupTracker
 from lifelong_nav.perception.leg_detector import leg_centres, person_score
@@ -40,6 +42,7 @@ class PeoplePerception:
         self._groups = GroupTracker()
         self._motion = MotionCompensation()
         self._last = People(-np.inf, self._frame_id)
+        self._scanned = self._pictured = -np.inf
 
     def update(self, scan: LaserScan, odom_pose: Pose2) -> People:
         """People after one scan.
@@ -66,6 +69,7 @@ class PeoplePerception:
         if dt < -_JUMP_BACK:
             self.reset()
         elif dt <= 0.0:
+            self._scanned = max(self._scanned, scan.stamp)  # scans come: the camera no longer leads
             return self._last
         elif dt > _LONG_GAP:
             self._tracker.clear()
@@ -87,7 +91,53 @@ class PeoplePerception:
         if c.use_memory:
             self._memory.add(scan.stamp, table)
         self._motion.remember(table, scan.range_max, scan.stamp)
+        self._scanned = scan.stamp
         self._last = People(scan.stamp, self._frame_id, self._people(scan.stamp, dt))
+        return self._last
+
+    def update_camera(self, view: CameraView) -> People:
+        """People after one picture; call it beside `update`, or alone where there is no lidar.
+
+        While scans come, the tracks stay at the time of the newest scan and the picture, a little older
+        or newer, is used for what it says about its own time; when they do not, pictures carry time
+        forward. A picture older than the newest one, or than the newest scan by `camera_delay`, changes
+        nothing; camera time that jumps back by more than 1 s without a lidar resets.
+
+        Args:
+            view: from `CameraPeople.look`, in the fixed frame of the poses given to `update`.
+
+        Returns:
+            All confirmed people in the fixed frame, at the time the tracks stand at.
+        """
+        c = self._config
+        alive = view.stamp - self._scanned <= c.camera_lead
+        if view.stamp < self._last.stamp - _JUMP_BACK and self._last.stamp != self._scanned:
+            self.reset()
+            alive = False
+        if view.stamp <= self._pictured or view.stamp < self._last.stamp - c.camera_delay:
+            return self._last
+        period = min(view.stamp - self._pictured, 0.5) if np.isfinite(self._pictured) else 0.1
+        now, dt = self._last.stamp, 1e-3
+        if not alive and view.stamp > now:  # time goes on without scans
+            dt = min(view.stamp - now, _LONG_GAP) if np.isfinite(now) else 0.1
+            if dt >= _LONG_GAP:
+                self._tracker.clear()
+                self._groups.reset()
+            self._tracker.predict(dt)
+            now = view.stamp
+        here = self._motion.to_odom()  # the tracks live in the frame in which walls stand still
+        there, turn = inverse2(here), rotation2(-here.yaw)
+        sighting = Sighting(
+            view.stamp,
+            period,
+            transform_points2(there, view.places.xy),
+            turn @ view.places.covariance @ turn.T,
+            view.places.confidence,
+            lambda spots: view.doubt(transform_points2(here, spots)),
+        )
+        self._tracker.sight(sighting, now, alive)
+        self._pictured = view.stamp
+        self._last = People(now, self._frame_id, self._people(now, dt))
         return self._last
 
     def _detect(self, stamp: float, ranges: FloatArray, angles: FloatArray, pose: Pose2) -> Detections:

@@ -9,7 +9,7 @@ from lifelong_nav.core.config import param
 
 @dataclass(frozen=True)
 class PeopleConfig:
-    """People from the 2-D lidar: detection, tracking, groups."""
+    """People from the 2-D lidar and, where there is one, the camera: detection, tracking, groups."""
 
     max_range: float = param(8.0, "m", 1.0, 30.0, "Clusters farther away are not looked at.")
     jump_distance: float = param(
@@ -55,3 +55,25 @@ class PeopleConfig:
     coast_hidden: float = param(1.5, "s", 0.0, 30.0, "How long a hidden person is still reported.")
     walker_distance: float = param(0.8, "m", 0.1, 5.0, "A track that came this far may stand still for good.")
     max_speed: float = param(3.0, "m/s", 0.5, 10.0, "Faster tracks are no people.")
+    camera_gate: float = param(
+        12.0,
+        "",
+        1.0,
+        50.0,
+        "Largest squared Mahalanobis distance at which a person seen by the camera is a track's.",
+    )
+    camera_weight: float = param(
+        1.5, "", 0.0, 10.0, "Log-odds a sure sighting by the camera adds, per 0.1 s."
+    )
+    camera_birth: float = param(0.45, "", 0.05, 1.0, "Score of a sighting that starts a track by itself.")
+    camera_trust: float = param(1.0, "", 0.0, 4.0, "Log-odds from the camera that make a track a person.")
+    camera_doubt_rate: float = param(
+        6.0, "1/s", 0.0, 50.0, "Log-odds lost per second while the camera sees that nobody is there."
+    )
+    camera_doubt: float = param(1.2, "", 0.0, 4.0, "Log-odds against a track that hide it.")
+    camera_delay: float = param(
+        0.8, "s", 0.0, 1.0, "Pictures later than this after the newest scan are left out."
+    )
+    camera_lead: float = param(
+        0.35, "s", 0.05, 1.0, "Silence of the lidar after which the camera alone carries time forward."
+    )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from lifelong_nav.core.types import FloatArray
+from lifelong_nav.perception.camera_fusion import Sighting, doubted, fold_in, trusted
 from lifelong_nav.perception.people_config import PeopleConfig
 from lifelong_nav.perception.tracks import Detections, Tracks, new_tracks, steady_motion
 
@@ -74,14 +75,26 @@ class PersonTracker:
         seen_through = np.zeros(len(t), dtype=bool)
         if miss.any():
             seen_through[miss] = visible(t.state[miss, :2])
-            rate = np.where(seen_through, c.miss_rate, c.hidden_rate)
+            held = trusted(t, stamp, c) & (stamp - t.judged < 0.5)  # legs are thin, bodies are not
+            rate = np.where(seen_through & ~held, c.miss_rate, c.hidden_rate)
             t.life -= np.where(miss, rate * dt, 0.0)
         t.hidden = miss & ~seen_through
-        self._confirm()
+        self._confirm(stamp)
         self._bury(stamp)
         used = np.zeros(len(found), dtype=bool)
         used[first[first >= 0]] = used[second[second >= 0]] = True
         self._give_birth(stamp, found, ~used)
+
+    def sight(self, sighting: Sighting, now: float, lidar_alive: bool) -> None:
+        """Fold in what one picture says; it may be of a little before or after `now`.
+
+        Args:
+            sighting: people seen, and where none can be.
+            now: stamp the tracks stand at.
+            lidar_alive: scans come; without them the camera also decides how long tracks live.
+        """
+        self._next_id += fold_in(self.tracks, sighting, now, lidar_alive, self._next_id, self._config)
+        self._bury(now)
 
     def reported(self, stamp: float) -> NDArray[np.int64]:
         """Indices of the tracks that are people now, oldest id first."""
@@ -89,7 +102,11 @@ class PersonTracker:
         unseen = stamp - t.seen
         return np.flatnonzero(
             t.confirmed
-            & (t.shape > np.where(t.walked > c.walker_distance, c.walker_shape, c.min_shape))
+            & (
+                (t.shape > np.where(t.walked > c.walker_distance, c.walker_shape, c.min_shape))
+                | trusted(t, stamp, c)
+            )
+            & ~doubted(t, stamp, c)
             & (unseen <= np.where(t.hidden, c.coast_hidden, c.coast_visible) + 1e-6)
         )
 
@@ -189,29 +206,34 @@ class PersonTracker:
         t.standing_look[hit] = np.clip(t.standing_look[hit] + pace * look, -1.0, _TOP)
 
         t.walked[hit] += np.where(going, speed * dt, 0.0)
-        proven = going | (t.walked[hit] > c.walker_distance) | (t.stander[hit] & (t.standing_look[hit] > 0))
+        seen = trusted(t, stamp, c)[hit]
+        proven = (
+            seen | going | (t.walked[hit] > c.walker_distance) | (t.stander[hit] & (t.standing_look[hit] > 0))
+        )
         step = np.where(proven, 0.6, np.where(t.evidence[hit] > 0.5, 0.1, -0.4))
         step += 0.2 * np.clip(t.shape[hit], -2.0, 1.0)
-        step -= 1.5 * (standing & taken_before(place, t.anchor_time[hit] - 0.5))
+        step -= 1.5 * (standing & taken_before(place, t.anchor_time[hit] - 0.5) & ~seen)
         step -= 3.0 * (speed > c.max_speed)
         t.life[hit] = np.minimum(t.life[hit] + pace * step, _TOP)
 
-    def _confirm(self) -> None:
+    def _confirm(self, stamp: float) -> None:
         """Who is a person now: by steady motion, or standing, by the look of two legs seen well."""
         t, c = self.tracks, self._config
+        open_to = ~doubted(t, stamp, c, 0.25)  # new people need the camera's consent where it looks
         mover = (t.walked > 0.1) & (t.evidence + t.shape >= c.confirm_evidence) & (t.shape > c.min_shape)
-        t.confirmed |= mover & (t.hits >= c.confirm_hits) & (t.life > 0.5)
+        t.confirmed |= open_to & mover & (t.hits >= c.confirm_hits) & (t.life > 0.5)
         speed = np.hypot(t.state[:, 2], t.state[:, 3])
         brisk = (speed > 0.5) & (speed < 2.5) & (t.shape > 0.7) & (t.evidence > c.brisk_evidence)
-        t.confirmed |= brisk & (t.hits >= c.confirm_hits)
+        t.confirmed |= open_to & brisk & (t.hits >= c.confirm_hits)
         t.stander |= (t.standing_look > c.stand_evidence) & (t.legs > 1.5)
-        t.confirmed |= t.stander
+        t.confirmed |= open_to & t.stander
 
     def _bury(self, stamp: float) -> None:
         t = self.tracks
         unsure = np.maximum(t.cov[:, 0, 0], t.cov[:, 1, 1]) > 2.0
-        dead = (t.life < 0.0) | unsure | (~t.confirmed & (t.evidence < -1.5) & (t.hits > 4))
-        dead |= ~t.confirmed & (stamp - t.seen > 0.45)
+        fresh = t.confirmed | ((t.camera > 0.0) & (stamp - t.judged < 1.0))
+        dead = (t.life < 0.0) | unsure | (~fresh & (t.evidence < -1.5) & (t.hits > 4))
+        dead |= ~fresh & (stamp - t.seen > 0.45)
         if len(t) > 1:  # one person, two tracks: the one with less behind it goes
             gap = np.hypot(*(t.state[:, None, :2] - t.state[None, :, :2]).transpose(2, 0, 1))
             single = t.legs < 1.5

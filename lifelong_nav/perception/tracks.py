@@ -47,7 +47,9 @@ class Tracks:
     `evidence` log-odds of being a mover; `life` log-odds of still being there; `walked` [m] under steady
     motion; `anchor` (T, 2) and `anchor_time` where and since when it has been in about one place;
     `confirmed` ever a person; `stander` taken for one by shape, from the sum `standing_look`; `hidden`
-    out of the lidar's sight now; `trail` (T, TRAIL, 3) stamp, x, y of the latest measurements.
+    out of the lidar's sight now; `trail` (T, TRAIL, 3) stamp, x, y of the latest measurements; `camera`
+    log-odds of being a person by what the camera sees, 0 where it never looked; `sightings` how often it
+    saw them; `judged` stamp of its latest word, -inf for none.
     """
 
     id: NDArray[np.int64]
@@ -68,6 +70,9 @@ class Tracks:
     standing_look: FloatArray
     hidden: NDArray[np.bool_]
     trail: FloatArray
+    camera: FloatArray
+    sightings: NDArray[np.int64]
+    judged: FloatArray
 
     @staticmethod
     def empty() -> Tracks:
@@ -123,6 +128,9 @@ def new_tracks(
         stander=np.zeros(n, dtype=bool),
         standing_look=np.zeros(n),
         trail=np.full((n, TRAIL, 3), np.nan),
+        camera=np.zeros(n),
+        sightings=np.zeros(n, dtype=np.int64),
+        judged=np.full(n, -np.inf),
     )
 
 
