@@ -40,6 +40,7 @@ class FitConfig:
     alone: float = param(0.5, "", 0.0, 100.0, "Weight of each voice's loss when it speaks alone.")
     components: int = param(32, "", 1, 384, "Principal components the short caption is matched by.")
     clause_dropout: float = param(0.1, "", 0.0, 0.9, "Share of clauses that are not heard in a step.")
+    noise: float = param(0.0, "", 0.0, 10.0, "Sigma of noise on the picture's standardised features.")
     rank: int = param(0, "", 0, 256, "0 trains all weights; else low-rank changes of this rank on `init`.")
     clip: float = param(1.0, "", 0.0, 1e6, "Longest gradient.")
 
@@ -271,6 +272,8 @@ class _Run:
             heard = self._keep((len(x), x.shape[1] // self.dim, 1), self.config.clause_dropout)
             x = (x.reshape(len(x), -1, self.dim) * heard).reshape(x.shape)
         z = (x - w[f"{name}.mean"]) * w[f"{name}.scale"]
+        if name == "image" and self.config.noise:
+            z = z + self.config.noise * torch.randn(z.shape, generator=self.generator)
         hidden = functional.relu(functional.linear(z, w[f"{name}.w1"], w[f"{name}.b1"]))
         if self.config.dropout:
             hidden = hidden * self._keep(hidden.shape, self.config.dropout) / (1.0 - self.config.dropout)
