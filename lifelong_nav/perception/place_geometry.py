@@ -21,22 +21,24 @@ class PlaceConfig:
     """Reading a place from a scan."""
 
     look: float = param(5.0, "m", 1.0, 20.0, "How far ahead doors and openings are looked for.")
-    corridor_width: float = param(3.4, "m", 1.0, 10.0, "Wider passages are no corridors.")
+    corridor_width: float = param(4.3, "m", 1.0, 10.0, "Wider passages are no corridors.")
     narrow_width: float = param(1.9, "m", 0.5, 5.0, "Narrower corridors are called narrow.")
     wall_length: float = param(1.0, "m", 0.2, 5.0, "A wall is at least this long.")
     door_low: float = param(0.65, "m", 0.3, 2.0, "Narrowest gap that is a door.")
     door_high: float = param(1.45, "m", 0.5, 4.0, "Widest gap that is a door; wider ones are openings.")
     box_reach: float = param(2.3, "m", 1.0, 5.0, "A place whose walls are all nearer is a small box.")
-    open_reach: float = param(3.2, "m", 1.0, 10.0, "A place with more than this around it is open.")
+    hall_area: float = param(62.0, "m^2", 10.0, 200.0, "A place with more floor within 8 m is an open hall.")
+    door_depth: float = param(1.4, "m", 0.2, 5.0, "Free depth behind a gap that makes it a door, no recess.")
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A gap in a wall: bearing of its middle [rad], distance [m], width [m]."""
+    """A gap in a wall: bearing of its middle [rad], distance, width and free depth behind it [m]."""
 
     bearing: float
     distance: float
     width: float
+    depth: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ class Place:
     opens_left: bool = False
     opens_right: bool = False
     narrow: bool = False
+    area: float = float("nan")
+    back: float = float("nan")
+
+    @property
+    def corner(self) -> str:
+        """The side to which a corridor turns: "left", "right" or "" for straight ones and crossings."""
+        if self.kind != "corridor" or self.opens_left == self.opens_right or self.clear > 9.0:
+            return ""
+        return "left" if self.opens_left else "right"
 
     @property
     def dead_end(self) -> bool:
@@ -109,22 +120,24 @@ def read_place(
     q = p @ np.array([[cs, -sn], [sn, cs]])
     left, left_bins = _side_wall(q, joined, 1.0, c)
     right, right_bins = _side_wall(q, joined, -1.0, c)
-    clear = _clear(p, rr)
+    back, _ = _side_wall(q @ _QUARTER, joined, 1.0, c)
+    clear, behind = _clear(p, rr), _clear(-p, rr)
     doors = _doors(points, r, seen, c)
-    median, high = float(np.median(r[seen])), float(np.percentile(r[seen], 90))
+    area, high = _area(r, turn), float(np.percentile(r[seen], 90))
     width = left + right
     runs = min(left_bins.sum(), right_bins.sum()) * _BIN
+    shut = clear < 2.6 or any(abs(d.bearing) < 0.7 and d.distance < 2.4 for d in doors)
     kind = "room"
-    if high < c.box_reach:
+    if high < c.box_reach or (width < 3.0 and back < c.box_reach and shut):
         kind = "box"
-    elif np.isfinite(width) and width < c.corridor_width and runs >= 1.8:
+    elif width < c.corridor_width and runs >= max(1.8, 0.8 * width) and clear + behind > 1.8 * width:
         kind = "corridor"
     elif _pinched(p):
         kind = "doorway"
-    elif median > c.open_reach:
+    elif area > c.hall_area:
         kind = "open"
     corridor = kind == "corridor"
-    limit = min(clear, c.look)
+    limit = min([clear, c.look, *(d.distance - 0.3 for d in doors if abs(d.bearing) < 0.5)])
     return Place(
         kind,
         width if corridor else float("nan"),
@@ -136,9 +149,12 @@ def read_place(
         corridor and _opens(left_bins, limit),
         corridor and _opens(right_bins, limit),
         corridor and width < c.narrow_width,
+        area,
+        back,
     )
 
 
+_QUARTER = np.array([[0.0, -1.0], [1.0, 0.0]])  # what lies behind comes to the left
 _BIN = 0.4
 _FIRST, _LAST = -2.0, 6.0
 _BINS = round((_LAST - _FIRST) / _BIN)
@@ -204,6 +220,12 @@ def _opens(bins: NDArray[np.bool_], limit: float) -> bool:
     return bool(len(holes) >= 3 and (holes[2:] & holes[1:-1] & holes[:-2]).any())
 
 
+def _area(r: FloatArray, turn: FloatArray) -> float:
+    """Floor [m^2] that can be seen within 8 m."""
+    near = np.minimum(np.where(np.isfinite(r), r, 0.0), 8.0)
+    return float(0.5 * (near[1:] * near[:-1] * np.sin(np.minimum(np.diff(turn), 0.5))).sum())
+
+
 def _clear(p: FloatArray, r: FloatArray) -> float:
     """Free length [m] of the lane 0.5 m wide ahead."""
     lane = (p[:, 0] > 0.1) & (np.abs(p[:, 1]) < 0.25)
@@ -244,10 +266,11 @@ def _doors(points: FloatArray, r: FloatArray, seen: NDArray[np.bool_], c: PlaceC
         beyond = beyond * np.sign(line[0] * post[1] - line[1] * post[0])  # positive on the far side
         middle = 0.5 * (post + p[b[k]])
         distance = float(np.hypot(*middle))
-        if beyond.min() < 0.05 or np.median(beyond) < 0.4:
+        depth = float(np.percentile(beyond, 80))
+        if beyond.min() < 0.05 or np.median(beyond) < 0.4 or depth < c.door_depth:
             continue
         if all(np.hypot(*(middle - _at(d))) > 0.6 for d in found):
-            found.append(Door(float(np.arctan2(middle[1], middle[0])), distance, float(gap[k])))
+            found.append(Door(float(np.arctan2(middle[1], middle[0])), distance, float(gap[k]), depth))
     return tuple(sorted(found, key=lambda d: d.distance))
 
 

@@ -205,30 +205,25 @@ _WALKS = {
 
 
 def _place_clause(f: SceneFacts) -> str:
-    p, parts = f.place, []
-    if p.kind == "unknown":
-        text = UNKNOWN_PLACE
-    else:
-        text = f"The robot is {_WHERE[p.kind]}"
-        if p.kind == "corridor":
-            width = "narrow" if p.narrow else "wide" if p.width > 2.6 else ""
-            text = text.replace("a corridor", f"a {width} corridor") if width else text
-        door = p.door_ahead()
-        if door is not None:
-            parts.append(
-                f"a door {'right' if door.distance < 1.6 else 'near' if door.distance < 3.2 else 'far'} ahead"
-            )
-        if p.opens_left or p.opens_right:
-            side = (
-                "both sides"
-                if p.opens_left and p.opens_right
-                else "the left"
-                if p.opens_left
-                else "the right"
-            )
-            parts.append(f"an opening on {side}")
-        if p.clear < 2.5 and door is None:
-            parts.append("a wall ahead")
+    p = f.place
+    text = UNKNOWN_PLACE if p.kind == "unknown" else f"The robot is {_WHERE[p.kind]}"
+    if p.kind == "corridor":
+        width = "narrow" if p.narrow else "wide" if p.width > 2.6 else ""
+        text = text.replace("a corridor", f"a {width} corridor") if width else text
+    parts = []
+    door = p.door_ahead()
+    if door is not None:
+        behind = "a small box" if door.depth < 2.9 else "a room" if door.depth < 8.0 else "a long passage"
+        where = "right" if door.distance < 1.6 else "near" if door.distance < 3.2 else "far"
+        parts.append(f"a door {where} ahead and {behind} behind it")
+    elif p.corner:
+        parts.append(f"a corner to the {p.corner}")
+    elif p.opens_left and p.opens_right:
+        parts.append("a crossing ahead")
+    elif p.opens_left or p.opens_right:
+        parts.append(f"an opening on the {'left' if p.opens_left else 'right'}")
+    if p.clear < 2.5 and door is None:
+        parts.append("a wall ahead")
     tail = f" with {' and '.join(parts)}" if parts else ""
     goal = f" and its goal is {_SIDE_TEXT[SIDES.index(f.goal)]}" if f.goal else ""
     return f"{text}{tail}; the robot {f.drive}{goal}."
