@@ -23,7 +23,6 @@ from lifelong_nav.perception.detector_files import (
     DetectorFile,
     find_detector,
     known_file,
-    published_as,
     user_cache,
 )
 
@@ -104,7 +103,7 @@ def fetch(
         StorageError: the folder cannot be written, or another process fetches into it.
     """
     target = folder / entry.filename
-    if target.is_file() and published_as(target) == entry:
+    if target.is_file() and _is(entry, target):
         return target
     with exclusive_lock(folder / f".{entry.filename}.lock"):
         if source and not source.startswith(("http://", "https://")):
@@ -127,13 +126,17 @@ def _copy(entry: DetectorFile, place: Path, target: Path) -> Path:
     file = place / entry.filename if place.is_dir() else place
     if not file.is_file():
         raise WeightsError(f"There is no {entry.filename} at {place}.", "Name the folder that holds it.")
-    if published_as(file) != entry:
+    if not _is(entry, file):
         raise WeightsError(
             f"{file} is not the published {entry.filename} (sha256 {sha256(file)[:16]}...).",
-            f"Take it from {entry.urls[0]}; other weights are used by naming their file as a parameter.",
+            f"Take it from {' or '.join(entry.urls)}; other weights are used by naming their file.",
         )
     atomic_write(target, file.read_bytes())
     return target
+
+
+def _is(entry: DetectorFile, file: Path) -> bool:
+    return sha256(file) in (entry.sha256, *entry.also)
 
 
 def _address(source: str, entry: DetectorFile) -> str:
@@ -145,7 +148,7 @@ def _download(
     say: Callable[[int, int], None] | None, reasons: list[str],
 ) -> bool:  # fmt: skip
     """Several tries at one address; True when `part` is whole and right. Appends why not."""
-    reason = ""
+    reason, wrong = "", 0
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(min(pause * 2 ** (attempt - 1), max(deadline - time.monotonic(), 0.0)))
@@ -162,15 +165,16 @@ def _download(
             if time.monotonic() >= deadline:
                 break
             continue
-        digest = sha256(part)
-        if digest in (entry.sha256, *entry.also):
+        if _is(entry, part):
             return True
+        digest = sha256(part)
         reason = (
             f"{url} holds something else (sha256 {digest[:16]}... and not {entry.sha256[:16]}..., "
             f"{part.stat().st_size} bytes and not {entry.size})"
         )
         part.unlink()  # nothing to go on from
-        if attempt:
+        wrong += 1
+        if wrong == 2:
             break
     reasons.append(reason)
     return False

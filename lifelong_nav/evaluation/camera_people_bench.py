@@ -221,8 +221,8 @@ def run(quick: bool = False) -> BenchResult:
 
 
 _NOTES = (
-    f"People in the simulator, {len(SCENARIOS)} scenarios and seeds {', '.join(map(str, SEEDS))} that took no "
-    f"part in setting parameters (quick: 2 and 1). Pictures of 320 x 240 at {PICTURE_RATE:.0f} Hz arrive "
+    f"People in the simulator, {len(SCENARIOS)} scenarios and seeds {', '.join(map(str, SEEDS))} that took "
+    f"no part in setting parameters (quick: 2 and 1). Pictures of 320 x 240 at {PICTURE_RATE:.0f} Hz arrive "
     f"{LATE} s late; people within {REACH:.0f} m.",
     "Late is from coming into view to the first report within 0.5 m; who is never reported counts until "
     "they leave.",
@@ -259,7 +259,6 @@ def targets(tallies: dict[str, Tally], detections: list[float]) -> list[Target]:
     lidar, camera, both = (tallies[name] for name in (LIDAR, CAMERA, BOTH))
     seen = {k: v.total("in view") for k, v in ((LIDAR, lidar), (CAMERA, camera), (BOTH, both))}
     round_ = {k: v.total("all round") for k, v in ((LIDAR, lidar), (BOTH, both))}
-    others = (LIDAR, CAMERA)
     recall = {k: seen[k].recall for k in (LIDAR, CAMERA)}
     precision = {k: seen[k].precision for k in recall}
     f1 = {k: seen[k].f1 for k in recall}
