@@ -1,7 +1,11 @@
-"""People from the lidar: scan and TF in, `people` out. The work is done by perception.people."""
+"""People from lidar and camera: scan, picture, depth and TF in, `people` out. See perception.people.
+
+Each source is optional: without detector weights or pictures the lidar works alone, without scans the camera.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -11,17 +15,20 @@ from sensor_msgs.msg import LaserScan as ScanMsg
 from lifelong_nav.core import geometry
 from lifelong_nav.core.config import param
 from lifelong_nav.core.transforms import TransformError
-from lifelong_nav.core.types import LaserScan
+from lifelong_nav.core.types import FloatArray, LaserScan, People
 from lifelong_nav.nodes import convert
 from lifelong_nav.nodes.base import StackNode
+from lifelong_nav.nodes.camera_input import CameraInput, CameraInputConfig
 from lifelong_nav.nodes.tf import make_tf
 from lifelong_nav.perception.people import PeopleConfig, PeoplePerception
 
 _PENDING = 16
+_SCANLESS = 0.35
+"""Silence of the lidar [s] after which pictures alone carry the tracks."""
 
 
 @dataclass(frozen=True)
-class PerceptionConfig(PeopleConfig):
+class PerceptionConfig(CameraInputConfig, PeopleConfig):
     """People tracking plus what the node needs."""
 
     fixed_frame: str = param("odom", doc="Continuous frame in which people are tracked (REP-105).")
@@ -42,9 +49,13 @@ class PerceptionNode(StackNode):
         self._waiting: deque[tuple[float, float, LaserScan]] = deque(maxlen=_PENDING)
         self._tf = make_tf(self)
         self.on_cleanup_do(self._tf.close)
+        self._camera = CameraInput(self, self.config, self._tf, self.config.fixed_frame)
+        self._returns: FloatArray | None = None
+        self._scanned = -math.inf
         self._publisher = self.offer("people")
         self.listen("scan", self._on_scan)
         self.every(0.02, self._process)
+        self.every(0.02, self._look)
         self.every(0.5, self._watch)
 
     def retune(self) -> None:
@@ -55,6 +66,8 @@ class PerceptionNode(StackNode):
         """Tracks of another time are nobody's."""
         self._people.reset()
         self._waiting.clear()
+        self._camera.forget()
+        self._returns, self._scanned = None, -math.inf
         self._tf.clear()
 
     def _on_scan(self, message: ScanMsg) -> None:
@@ -77,9 +90,23 @@ class PerceptionNode(StackNode):
                 self.degraded("tf", error.what)
                 raise
             self.degraded("tf", None)
-            people = self._people.update(scan, pose)
-            self.stats["people"] = len(people)
-            self._publisher.publish(convert.people_to(people))
+            self._returns, self._scanned = geometry.transform_points2(pose, scan.points()), scan.stamp
+            self._say(self._people.update(scan, pose))
+
+    def _look(self) -> None:
+        """A picture refines the tracks; they are published with the next scan, at once where none comes."""
+        now = self.clock.now()
+        alone = now - self._scanned > _SCANLESS
+        view = self._camera.view(None if alone else self._returns)
+        if view is None:
+            return
+        people = self._people.update_camera(view)
+        if alone:
+            self._say(people)
+
+    def _say(self, people: People) -> None:
+        self.stats["people"] = len(people)
+        self._publisher.publish(convert.people_to(people))
 
     def _watch(self) -> None:
         received = self.received("scan")
