@@ -248,7 +248,7 @@ def test_random_rooms_and_crowds_give_sentences_of_the_closed_vocabulary(seed, c
     assert [side_of(b) for b in np.arctan2(r.at[:, 1], r.at[:, 0])] == [SIDES[i] for i in r.sector]
     assert (np.diff(r.distance) >= 0.0).all()
     assert (r.contact >= 0.0).all()
-    assert facts.place.kind != "unknown" or beams < 12
+    assert facts.place.kind != "unknown" or beams < 30
 
 
 def check_clauses(facts):

@@ -51,18 +51,19 @@ def join_groups(at: FloatArray, velocity: FloatArray, group: NDArray[np.int64]) 
     return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int64)
 
 
-def patterns(r: Relations, way: float = 0.0) -> list[str]:
+def patterns(r: Relations, way: float = 0.0, robot_speed: float = 0.0) -> list[str]:
     """Words of `PATTERNS` that hold, most telling first; never empty.
 
     Args:
         r: everybody in reach.
         way: bearing of the robot's way [rad].
+        robot_speed: forward [m/s].
     """
     if len(r) == 0:
         return ["nobody"]
     moves = r.speed >= STANDING_SPEED
     found = {
-        "gathering": _gathering(r),
+        "gathering": _gathering(r, robot_speed),
         "queue": _queue(r.at[~moves]),
         "gap": _gap(r, ~moves, way),
         "standing_group": _grouped(r, ~moves),
@@ -80,14 +81,19 @@ def _grouped(r: Relations, who: NDArray[np.bool_]) -> bool:
     return bool(len(labels) and np.bincount(labels).max() >= 2)
 
 
-def _gathering(r: Relations) -> bool:
-    """Three and more within 2.2 m from three sides, none of them walking off."""
-    near = (r.distance < 2.2) & (r.motion != "moving_away") & (r.motion != "alongside")
+def _gathering(r: Relations, robot_speed: float) -> bool:
+    """Three and more within 2.6 m from several sides who stand there, come up or keep up with the robot."""
+    near = r.distance < 2.6
     if near.sum() < 3:
         return False
-    bearing = np.sort(np.arctan2(r.at[near, 1], r.at[near, 0]))
+    pull = np.hypot(r.velocity[:, 0] - robot_speed, r.velocity[:, 1]) < 0.45
+    comes = -np.einsum("nk,nk->n", r.at, r.velocity) > 0.8 * r.distance * r.speed
+    drawn = near & ((r.motion == "standing") | comes | pull)
+    if drawn.sum() < 3 or drawn.sum() < 0.7 * near.sum():
+        return False
+    bearing = np.sort(np.arctan2(r.at[drawn, 1], r.at[drawn, 0]))
     hole = np.diff(np.append(bearing, bearing[0] + 2.0 * np.pi)).max()
-    return bool(hole < np.radians(210.0))
+    return bool(hole < np.radians(240.0))
 
 
 def _queue(at: FloatArray) -> bool:

@@ -127,10 +127,11 @@ def read_place(
     width = left + right
     runs = min(left_bins.sum(), right_bins.sum()) * _BIN
     shut = clear < 2.6 or any(abs(d.bearing) < 0.7 and d.distance < 2.4 for d in doors)
+    ahead = min([clear, *(d.distance for d in doors if abs(d.bearing) < 0.4)])
     kind = "room"
     if high < c.box_reach or (width < 3.0 and back < c.box_reach and shut):
         kind = "box"
-    elif width < c.corridor_width and runs >= max(1.8, 0.8 * width) and clear + behind > 1.8 * width:
+    elif width < c.corridor_width and runs >= max(1.8, 0.8 * width) and ahead + behind > 1.8 * width:
         kind = "corridor"
     elif _pinched(p):
         kind = "doorway"

@@ -119,7 +119,7 @@ def scene_facts(
         at, velocity = at[good], velocity[good]
         told = np.array([p.group_id for p in people.people], dtype=np.int64)[good]
         relations = relate(at, velocity, join_groups(at, velocity, told), speed, way, c.reach)
-        words, ignore = tuple(patterns(relations, way)), at
+        words, ignore = tuple(patterns(relations, way, speed)), at
     seen = Place() if scan is None else read_place(scan, sensor, ignore, place)
     none = relations is None or len(relations) == 0
     count = 0 if relations is None else int((relations.at[:, 0] >= 0.0).sum())
@@ -174,12 +174,12 @@ def _group_clause(f: SceneFacts) -> str:
     if f.people is None:
         return UNKNOWN_GROUPS
     parts = []
-    for word in f.patterns[:2]:
+    for word in f.patterns[:3]:
         text = PATTERNS[word]
         if word in ("standing_group", "walking_group"):
             text = f"{text}, {_group_text(f.people, word)}"
         parts.append(text)
-    text = " and ".join(parts)
+    text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
