@@ -50,7 +50,8 @@ def fitted_size(width: int, height: int, longest: int) -> tuple[int, int]:
     Both are multiples of 32; a 4:3 picture then costs a quarter less than the square input.
     """
     scale = longest / max(width, height)
-    return (max(32, round(width * scale / 32) * 32), max(32, int(np.ceil(height * scale / 32 - 0.05)) * 32))
+    wide, high = (max(32, int(np.ceil(side * scale / 32 - 0.05)) * 32) for side in (width, height))
+    return wide, high
 
 
 def letterbox(rgb: NDArray[np.uint8], width: int, height: int) -> tuple[NDArray[np.float32], float]:
