@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.groups import GroupConfig, pair_affinity
@@ -46,8 +45,7 @@ def join_groups(at: FloatArray, velocity: FloatArray, group: NDArray[np.int64]) 
         return np.full(n, -1, dtype=np.int64)
     told = (group[:, None] == group[None]) & (group >= 0)[:, None]
     link = told | (pair_affinity(at, velocity, _GROUPS) > 0.75)
-    np.fill_diagonal(link, False)
-    _, label = connected_components(link, directed=False)
+    label = _components(link)
     return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int64)
 
 
@@ -73,6 +71,14 @@ def patterns(r: Relations, way: float = 0.0, robot_speed: float = 0.0) -> list[s
     found[_flow(r.at[moves], r.velocity[moves])] = True
     words = [w for w in PATTERNS if found.get(w)]
     return words or ["individuals"]
+
+
+def _components(link: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(N,) number of the connected component of each; for a few dozen faster than a sparse search."""
+    reach = link | np.eye(len(link), dtype=bool)
+    for _ in range(max(1, len(link).bit_length())):
+        reach = reach @ reach
+    return reach.argmax(axis=1)
 
 
 def _grouped(r: Relations, who: NDArray[np.bool_]) -> bool:
@@ -101,7 +107,7 @@ def _queue(at: FloatArray) -> bool:
     if len(at) < 3:
         return False
     apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
-    _, label = connected_components((apart < 1.5) & (apart > 0.0), directed=False)
+    label = _components(apart < 1.5)
     chain = at[label == np.bincount(label).argmax()]
     if len(chain) < 3:
         return False
