@@ -6,11 +6,13 @@ learning while the controller reports that it misses deadlines.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,6 +41,22 @@ class ContextLearnerConfig(TeacherConfig, ModelFiles):
     learn: bool = param(True, doc="Train and promote; false: only watch and remember.")
     niceness: int = param(15, "", 0, 19, "Added to the priority of the thread that learns.")
     seed: int = param(0, "", 0, 2**31 - 1, "Of training.")
+
+
+def lower_priority(niceness: int, alone: bool) -> None:
+    """Make the calling thread yield to everybody else.
+
+    Linux shares the processor between sessions first (sched_autogroup), where a thread's niceness counts
+    nothing; a process that leads a session of its own, as under our launcher, lowers that share too.
+
+    Args:
+        niceness: 0 to 19.
+        alone: no other node lives in this process.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+    if alone and os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):  # kernels without autogroups
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 class ContextLearnerNode(StackNode):
@@ -106,7 +124,8 @@ class ContextLearnerNode(StackNode):
     # ---- the thread that learns --------------------------------------------------------------------
 
     def _work(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self.config.niceness)
+        alone = self.executor is not None and len(self.executor.get_nodes()) == 1
+        lower_priority(self.config.niceness, alone)
         while not self._end.is_set():
             try:
                 message = self._inbox.get(timeout=0.2)
