@@ -103,10 +103,10 @@ def test_a_long_caption_reads_like_this():
          Entity("door", "ahead", 1.5)), "yield",
     )  # fmt: skip
     assert captions.long_caption(scene) == (
-        "A person and the robot meet at a narrow doorway. The robot is in a doorway and one or two people "
-        "are about. Everybody is on their own. A person approaches straight ahead at 2.1 m; three people in "
-        "a group stand on the left at 3.0 m; a door is straight ahead at 1.5 m. The robot should stop and "
-        "let the people pass first."
+        "A person and the robot both want through the same door frame. The robot is in a doorway and one "
+        "or two people are about. Everybody is on their own. A person approaches straight ahead at 2.1 m; "
+        "three people in a group stand on the left at 3.0 m; a door is straight ahead at 1.5 m. The "
+        "robot should stop and let the people go first."
     )
 
 
@@ -166,8 +166,8 @@ def test_the_schema_names_every_field_and_nothing_else():
 def test_the_robot_speaks_as_sure_as_it_is():
     one, two = SCENARIOS["queue"], SCENARIOS["crowd"]
     said = [captions.spoken(one, p, two) for p in (0.9, 0.5, 0.2)]
-    assert said[0] == "I see this: a line of people waits at a counter across the robot's way."
-    assert said[1].startswith("It looks as if a line")
+    assert said[0] == "I see this: a queue of waiting customers stands in line at a counter."
+    assert said[1].startswith("It looks as if a queue")
     assert "perhaps" in said[2]
     assert "crowd" in said[2]
     assert "new to me" in captions.spoken(one, 0.9, novel=True)
