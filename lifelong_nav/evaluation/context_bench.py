@@ -1,224 +1,134 @@
 """Scenario classification by zero-shot text retrieval, on layouts, looks and people never seen.
 
-A part of `bench perception`. Every contender sees the same training pictures and the same facts:
-
-* ours: both voices, Long-CLIP loss with attribute sentences;
-* its voices alone: picture only, scene facts only;
-* no short caption: the same training without the principal-component term of Long-CLIP;
-* plain: long captions only, no attribute sentences (an open_clip model trained in the usual way);
-* linear probe: logistic regression on the pretrained backbone's pooled features;
-* chance.
+A part of `bench perception`: heads are trained from the same pictures and facts with several seeds, and
+scored beside chance, a linear probe on the pretrained backbone, the same training without the
+short-caption term, and scene facts alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lifelong_nav.core.types import FloatArray
 from lifelong_nav.evaluation.bench import Target
-from lifelong_nav.perception.sc_clip.attributes import COMBINATION, combination_scores, top_accuracy
+from lifelong_nav.perception.sc_clip.attributes import COMBINATION, top_accuracy
 from lifelong_nav.perception.sc_clip.fit import FitConfig, fit_head
 from lifelong_nav.perception.sc_clip.head import ContextHead
-from lifelong_nav.training.sc_clip_data import HELD_OUT_COMBINATIONS, SceneSet
+from lifelong_nav.perception.sc_clip.image_trunk import Trunk
+from lifelong_nav.training import sc_clip_scores as scoring
+from lifelong_nav.training.sc_clip_data import SceneSet
 
 Say = Callable[[str], None]
+RIVALS = {
+    "chance": "(a) chance",
+    "linear_probe_pooled": "(b) linear probe on the backbone",
+    "without_short_captions": "(c) without the short-caption term",
+    "facts_only_head": "(d) scene facts alone",
+}
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Accuracies of one contender over seeds, each (seeds,); NaN where a contender has no answer."""
+class Seed:
+    """What one seed gave: scores by voice, baselines, unseen combinations, accuracy by scenario."""
 
-    name: str
-    top1: list[float]
-    top5: list[float]
-    unseen: list[float]
-
-    def row(self) -> list[Any]:
-        """Printable cells: mean and spread over the seeds."""
-        return [self.name, *(_spread(v) for v in (self.top1, self.top5, self.unseen))]
+    retrieval: dict[str, dict[str, float]]
+    baselines: dict[str, float]
+    combinations: dict[str, float]
+    scenarios: dict[str, float]
 
 
 def measure(
-    scenes: SceneSet, trunk: Any, space: str, seeds: Sequence[int], config: FitConfig | None = None,
+    scenes: SceneSet, trunk: Trunk, space: str, seeds: Sequence[int], config: FitConfig | None = None,
     say: Say = lambda text: None,
-) -> tuple[list[Scores], dict[str, list[list[Any]]]]:  # fmt: skip
-    """All contenders.
+) -> list[Seed]:  # fmt: skip
+    """Train and score with every seed.
 
     Args:
         scenes: the dataset as vectors, all splits.
         trunk: the frozen eye, for its version and parts.
         space: version of the caption space.
-        seeds: of the weights.
+        seeds: of weights and order.
         config: of the training.
         say: told what is being done.
-
-    Returns:
-        Scores by contender, and further tables: attributes on unseen combinations, scenarios by accuracy.
     """
     config = config or FitConfig()
-    train, test = (scenes.rows(scenes.where("split", [name])) for name in ("train", "test"))
-    seen = train.rows(~train.where("combo", HELD_OUT_COMBINATIONS))
-    unseen = test.rows(test.where("combo", HELD_OUT_COMBINATIONS) & test.where("source", ["combo"]))
-    families = test.rows(test.where("source", ["scenario"]))
-    skip = next((p.start for p in trunk.parts if p.name == "words"), -1)
-    variants = {
-        "ours, both voices": (config, "both"),
-        "ours, picture only": (config, "image"),
-        "ours, scene facts only": (config, "facts"),
-        "no short caption": (replace(config, short=0.0), "both"),
-        "long captions only": (replace(config, short=0.0, attributes=0.0), "both"),
-        "facts trained alone": (config, "alone"),
-    }
-    found = {name: Scores(name, [], [], []) for name in variants}
-    attributes: list[list[Any]] = []
-    per_scenario: dict[str, list[float]] = {}
-    heads: dict[tuple[Any, ...], ContextHead] = {}
+    columns = {p.name: p for p in trunk.parts}
+    new = {"trunk": trunk.version, "space": space, "skip_start": columns["words"].start}
+    train, val, test = (scenes.rows(scenes.where("split", [s])) for s in ("train", "val", "test"))
+    out = []
     for seed in seeds:
-        for name, (how, voice) in variants.items():
-            for target in ("families", "unseen"):
-                key = (seed, how.short, how.attributes, voice == "alone", target)
-                if key not in heads:
-                    say(f"seed {seed}: {name} for {target}")
-                    data = (train if target == "families" else seen).fit_data()
-                    if voice == "alone":
-                        data = replace(data, features=None)
-                    heads[key] = fit_head(
-                        data, how, trunk=trunk.version, space=space, seed=seed,
-                        skip_start=-1 if voice == "alone" else skip,
-                    )  # fmt: skip
-            a, b = (
-                heads[seed, how.short, how.attributes, voice == "alone", t] for t in ("families", "unseen")
-            )
-            scores = families.prompts["scenario"].scores(_embed(a, families, voice))
-            truth = families.labels["scenario"]
-            found[name].top1.append(top_accuracy(scores, truth))
-            found[name].top5.append(top_accuracy(scores, truth, 5))
-            found[name].unseen.append(_combinations(b, unseen, train, voice))
-            if name == "ours, both voices":
-                right = scores.argmax(axis=1) == truth
-                for word in np.unique(truth):
-                    label = families.prompts["scenario"].words[word]
-                    per_scenario.setdefault(label, []).append(float(right[truth == word].mean()))
-                attributes.append(_attributes(b, unseen))
-    probe = linear_probe(train, families, seen, unseen, trunk)
-    names = families.prompts["scenario"].words
-    rows = [*found.values(), probe, chance(len(names), _all_combinations(train, unseen))]
-    means = np.mean(np.array(attributes, dtype=float), axis=0)
-    ordered = sorted(per_scenario.items(), key=lambda item: np.mean(item[1]))
-    tables = {
-        "attributes": [[a, float(m)] for a, m in zip(COMBINATION, means, strict=True)],
-        "scenarios": [[name, float(np.mean(v)), float(np.min(v))] for name, v in ordered],
+        say(f"seed {seed}: training")
+        head = fit_head(train.fit_data(), config, seed=seed, **new)
+        say(f"seed {seed}: combinations left out")
+        combinations = scoring.unseen_combinations(train, val, test, config, new, seed)
+        say(f"seed {seed}: baselines")
+        rivals = scoring.baselines(train, test, config, new, columns["pooled"].slice, seed)
+        out.append(Seed(scoring.retrieval_scores(head, test), rivals, combinations, by_scenario(head, test)))
+    return out
+
+
+def by_scenario(head: ContextHead, test: SceneSet) -> dict[str, float]:
+    """Top-1 of every scenario family that the test split holds, both voices heard."""
+    families = test.rows(test.where("source", ["scenario"]))
+    prompts, labels = families.prompts["scenario"], families.labels["scenario"]
+    scores = prompts.scores(scoring.embeddings(head, families))
+    return {
+        prompts.words[k]: top_accuracy(scores[labels == k], labels[labels == k])
+        for k in np.unique(labels)
+        if k >= 0
     }
-    return rows, tables
 
 
-def targets(rows: Sequence[Scores]) -> list[Target]:
-    """The figures that were asked for."""
-    by = {s.name: s for s in rows}
-    ours = by["ours, both voices"]
-    rivals = {n: by[n] for n in ("linear probe", "no short caption", "facts trained alone", "chance")}
+def tables(found: Sequence[Seed]) -> list[tuple[str, Sequence[str], Sequence[Sequence[Any]]]]:
+    """Printable tables."""
+    voices = (("fused", "ours, both voices"), ("image", "ours, picture only"), ("facts", "ours, facts only"))
+    rows: list[list[Any]] = [
+        [name, *(spread([s.retrieval[v][k] for s in found]) for k in ("scenario", "scenario_top5"))]
+        for v, name in voices
+    ]
+    rows += [[name, spread([s.baselines[k] for s in found]), ""] for k, name in RIVALS.items()]
+    attributes = [
+        [a, *(spread([s.retrieval[v][a] for s in found]) for v, _ in voices)]
+        for a in ("environment", "density", "grouping", "action")
+    ]
+    combos = [
+        [
+            "all three right",
+            *(spread([s.combinations[k] for s in found]) for k in ("seen", "unseen", "chance")),
+        ],
+        *([a, "", spread([s.combinations[f"unseen_{a}"] for s in found]), ""] for a in COMBINATION),
+    ]
+    names = sorted(found[0].scenarios, key=lambda n: float(np.mean([s.scenarios[n] for s in found])))
+    each = [[n, spread([s.scenarios[n] for s in found])] for n in names]
     return [
-        Target("scenario top-1, held out", _mean(ours.top1), 0.9, ">=",
-               {n: _mean(r.top1) for n, r in rivals.items()}),
-        Target("combinations never seen, top-1", _mean(ours.unseen), 0.6, ">=",
-               {n: _mean(r.unseen) for n, r in rivals.items()}),
-        *(
-            Target(f"lead over {n}, points", 100 * (_mean(ours.top1) - _mean(r.top1)), 0.0, ">")
-            for n, r in rivals.items()
-        ),
+        ("Scenario by zero-shot retrieval, held-out layouts, looks and people", ("who", "top-1", "top-5"), rows),
+        ("Attributes, top-1", ("attribute", "both voices", "picture only", "facts only"), attributes),
+        ("Place x density x grouping", ("", "seen combinations", "never seen", "chance"), combos),
+        ("Scenarios, hardest first", ("scenario", "top-1"), each),
     ]  # fmt: skip
 
 
-def linear_probe(train: SceneSet, families: SceneSet, seen: SceneSet, unseen: SceneSet, trunk: Any) -> Scores:
-    """Multinomial logistic regression on the pooled features of the pretrained backbone."""
-    pooled = next(p for p in trunk.parts if p.name == "pooled").slice
-    scores = fit_probe(train.features[:, pooled], train.labels["scenario"])(families.features[:, pooled])
-    truth = families.labels["scenario"]
-    combos = _all_combinations(train, unseen)
-    index = {c: i for i, c in enumerate(combos)}
-    labels = np.array([index[r["combo"]] for r in seen.records])
-    guess = fit_probe(seen.features[:, pooled], labels, len(combos))(unseen.features[:, pooled])
-    right = np.array([index[r["combo"]] for r in unseen.records])
-    return Scores(
-        "linear probe", [top_accuracy(scores, truth)], [top_accuracy(scores, truth, 5)],
-        [top_accuracy(guess, right)],
-    )  # fmt: skip
-
-
-def fit_probe(
-    x: FloatArray, y: NDArray[np.int64], classes: int = 0, decay: float = 1e-3, steps: int = 120
-) -> Callable[[FloatArray], FloatArray]:
-    """Logistic regression by L-BFGS on standardised features (N, F); returns a scorer."""
-    from scipy.optimize import minimize
-
-    keep = y >= 0
-    x, y = x[keep].astype(np.float64), y[keep]
-    mean, scale = x.mean(axis=0), 1.0 / np.maximum(x.std(axis=0), 1e-6)
-    z = np.hstack([(x - mean) * scale, np.ones((len(x), 1))])
-    k = classes or int(y.max()) + 1
-    onehot = np.eye(k)[y]
-
-    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-        w = flat.reshape(z.shape[1], k)
-        logits = z @ w
-        logits -= logits.max(axis=1, keepdims=True)
-        p = np.exp(logits)
-        p /= p.sum(axis=1, keepdims=True)
-        value = -np.log(np.maximum(p[np.arange(len(y)), y], 1e-12)).mean() + 0.5 * decay * (w * w).sum()
-        return float(value), (z.T @ (p - onehot) / len(y) + decay * w).ravel()
-
-    found = minimize(loss, np.zeros(z.shape[1] * k), jac=True, method="L-BFGS-B", options={"maxiter": steps})
-    w = found.x.reshape(z.shape[1], k)
-
-    def score(rows: FloatArray) -> FloatArray:
-        out: FloatArray = np.hstack([(rows - mean) * scale, np.ones((len(rows), 1))]) @ w
-        return out
-
-    return score
-
-
-def chance(scenarios: int, combos: Sequence[str]) -> Scores:
-    """Guessing."""
-    return Scores("chance", [1.0 / scenarios], [5.0 / scenarios], [1.0 / len(combos)])
-
-
-def _embed(head: ContextHead, scenes: SceneSet, voice: str) -> FloatArray:
-    features = None if voice in ("facts", "alone") else scenes.features
-    facts = None if voice == "image" else scenes.facts
-    return head.embed(features, facts).fused
-
-
-def _all_combinations(train: SceneSet, unseen: SceneSet) -> list[str]:
-    return sorted({r["combo"] for r in (*train.records, *unseen.records)})
-
-
-def _combinations(head: ContextHead, unseen: SceneSet, train: SceneSet, voice: str) -> float:
-    """Top-1 among all combinations, of pictures of combinations that training never showed."""
-    combos = _all_combinations(train, unseen)
-    words = [tuple(c.split("/")) for c in combos]
-    embeddings = _embed(head, unseen, voice)
-    scores = combination_scores(unseen.prompts, embeddings, words)
-    truth = np.array([combos.index(r["combo"]) for r in unseen.records])
-    return top_accuracy(scores, truth)
-
-
-def _attributes(head: ContextHead, unseen: SceneSet) -> list[float]:
-    embeddings = head.embed(unseen.features, unseen.facts).fused
+def targets(found: Sequence[Seed]) -> list[Target]:
+    """The figures with goals."""
+    top1 = mean([s.retrieval["fused"]["scenario"] for s in found])
+    rivals = {name: mean([s.baselines[k] for s in found]) for k, name in RIVALS.items()}
+    unseen = mean([s.combinations["unseen"] for s in found])
+    chance = {"chance": found[0].combinations["chance"]}
     return [
-        top_accuracy(unseen.prompts[name].scores(embeddings), unseen.labels[name]) for name in COMBINATION
+        Target("scenario top-1", top1, 0.9, ">=", rivals),
+        *(Target(f"scenario top-1 against {name}", top1, value, ">") for name, value in rivals.items()),
+        Target("combinations never seen, top-1", unseen, 0.6, ">=", chance),
     ]
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Over the seeds."""
     return float(np.mean(values))
 
 
-def _spread(values: Sequence[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation over the seeds."""
     return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
