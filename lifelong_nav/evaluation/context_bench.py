@@ -104,7 +104,8 @@ def tables(found: Sequence[Seed]) -> list[tuple[str, Sequence[str], Sequence[Seq
     names = sorted(found[0].scenarios, key=lambda n: float(np.mean([s.scenarios[n] for s in found])))
     each = [[n, spread([s.scenarios[n] for s in found])] for n in names]
     return [
-        ("Scenario by zero-shot retrieval, held-out layouts, looks and people", ("who", "top-1", "top-5"), rows),
+        ("Scenario by zero-shot retrieval, layouts, looks and people held out", ("who", "top-1", "top-5"),
+         rows),
         ("Attributes, top-1", ("attribute", "both voices", "picture only", "facts only"), attributes),
         ("Place x density x grouping", ("", "seen combinations", "never seen", "chance"), combos),
         ("Scenarios, hardest first", ("scenario", "top-1"), each),
