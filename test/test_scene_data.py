@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,15 +104,12 @@ def test_recipes_build_and_test_layouts_differ() -> None:
             except ConfigError:
                 continue
     assert built >= 0.85 * 2 * len(families())
-    like, unlike = (
-        [plan("leave_group", np.random.default_rng(k), u).scenario.scene["walls"] for k in range(20)]
-        for u in (False, True)
-    )
-    assert all(len(w) == 4 for w in like)
-    assert any(len(w) > 4 for w in unlike)
-    lengths = [[max(w[2] for w in walls) for walls in rows] for rows in (like, unlike)]
-    assert not any(13.0 < v < 18.0 for v in lengths[1])
-    assert all(13.0 <= v <= 18.0 for v in lengths[0])
+    for other in (False, True):
+        draws = [plan("leave_group", np.random.default_rng(k), other) for k in range(20)]
+        walls = [d.scenario.scene["walls"] for d in draws]
+        lengths = [max(w[2] for w in rows) for rows in walls]
+        assert any(len(rows) > 4 for rows in walls) == other  # stub walls
+        assert all((13.0 <= v <= 18.0) != other for v in lengths)
 
 
 def test_files_are_mirrored_as_a_whole() -> None:
@@ -120,7 +118,7 @@ def test_files_are_mirrored_as_a_whole() -> None:
     assert np.allclose(sorted(s[0] for s in a.scene.segments()), sorted(-s[0] for s in b.scene.segments()))
     assert mirrored.lines["counter"].head == (-8.0, 1.2)
     assert np.isclose(mirrored.lines["counter"].direction, plain.lines["counter"].direction)
-    assert np.cos(mirrored.start[2]) == -1.0  # type: ignore[index, arg-type]
+    assert np.cos(mirrored.start[2]) == -1.0
 
 
 def test_tracks_are_late_noisy_and_blind_behind_walls() -> None:
@@ -190,12 +188,12 @@ def test_plan_is_balanced_and_seeds_of_splits_never_meet() -> None:
 
 def test_same_seed_same_bytes_and_a_kill_loses_one_shard(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
-    sizes = {"train": 4, "val": 2, "test": 2, "seed": 5}
+    sizes: dict[str, Any] = {"train": 4, "val": 2, "test": 2, "seed": 5}
     told: list[tuple[int, int]] = []
     made = scene_data.generate(a, **sizes, config=TINY, progress=lambda n, m: told.append((n, m)))
     assert told[0] == (0, 8)
     assert told[-1] == (8, 8)
-    assert made == 3
+    assert made >= 3
     program = (
         "from lifelong_nav.training import scene_data as d; import sys;"
         f"c = d.SceneDataConfig(**{ {'width': 64, 'height': 48, 'pictures': 2, 'shard': 6, 'combos': 0.4} });"

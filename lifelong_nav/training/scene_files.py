@@ -58,7 +58,7 @@ def plan_from_file(family: str, rng: Rng, unlike: bool) -> Plan:
     across = (0.98, 1.08) if family in _NARROW else stretch
     sy = float(rng.uniform(*across)) * float(rng.choice([-1.0, 1.0]))
     scenario = stretched(_read(files[int(rng.integers(len(files)))]), sx, sy)
-    drive = Drive(1.0, 0, (-1.5, 0.0)) if family == "following" else drive_at(rng, family)
+    drive = Drive(1.0, 0, (-1.3, 0.0)) if family == "following" else drive_at(rng, family)
     cast = tuple(range(3)) if family == "photo_session" else ()
     return Plan(family, scenario, environment, drive, cast, (mark[0] * sx, mark[1] * sy))
 

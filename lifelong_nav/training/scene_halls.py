@@ -56,7 +56,7 @@ def _following(rng: Rng, unlike: bool) -> Plan:
         people += strollers(rng, 2)
     start = (way[0][0] - 1.7, way[0][1], _turned(way))
     scenario = drawn_scenario("following", scene, start, [way[2]], people, jitter=0.1)
-    drive = Drive(1.0, 0, (-uniform(rng, 1.2, 1.9), uniform(rng, -0.2, 0.2)))
+    drive = Drive(1.0, 0, (-uniform(rng, 1.0, 1.45), uniform(rng, -0.2, 0.2)))
     return Plan("following", scenario, place, drive, (0,))
 
 
@@ -129,7 +129,7 @@ def _leave_group(rng: Rng, unlike: bool) -> Plan:
         people,
         jitter=0.1,
     )
-    drive = Drive(uniform(rng, 0.3, 0.6), wait=uniform(rng, 1.2, 2.5), polite=0.5)
+    drive = Drive(uniform(rng, 0.3, 0.6), wait=uniform(rng, 2.0, 3.5), polite=0.5)
     return Plan("leave_group", scenario, "hall", drive, tuple(range(count)), centre, seconds=10.0)
 
 

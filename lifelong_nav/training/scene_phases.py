@@ -16,8 +16,10 @@ from lifelong_nav.core.geometry import rotation2, wrap
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.training.scene_stage import SIGHT, View
 
-NARROW = 2.25
+NARROW = 2.2
 """A corridor narrower than this [m] is a narrow hallway."""
+WIDE = 2.6
+"""In a corridor wider than this [m] people pass each other at ease."""
 _WALKS = 0.3  # m/s
 
 
@@ -125,7 +127,7 @@ def _free_passage(s: _Seen, site: Site) -> bool:
 
 def _frontal_approach(s: _Seen, site: Site) -> bool:
     alone = len(s) > 0 and bool(s.oncoming[0]) and s.oncoming.sum() == 1 and len(s) <= 2
-    return alone and site.environment in ("corridor", "hall") and site.width > 2.4 and s.d[0] > 1.0
+    return alone and site.environment in ("corridor", "hall") and site.width > WIDE and s.d[0] > 1.0
 
 
 def _narrow_hallway(s: _Seen, site: Site) -> bool:
@@ -147,7 +149,7 @@ def _along(s: _Seen, i: int) -> bool:
 def _pedestrian_overtaking(s: _Seen, site: Site) -> bool:
     if not 1 <= len(s) <= 2 or s.v < 0.25:
         return False
-    return bool(_along(s, 0) and s.vx[0] - s.v > 0.3 and -5.0 < s.x[0] < 2.5 and abs(s.y[0]) < 2.2)
+    return bool(_along(s, 0) and s.vx[0] - s.v > 0.3 and -5.0 < s.x[0] < 4.5 and abs(s.y[0]) < 2.2)
 
 
 def _robot_overtaking(s: _Seen, site: Site) -> bool:
@@ -159,7 +161,7 @@ def _robot_overtaking(s: _Seen, site: Site) -> bool:
 def _down_path(s: _Seen, site: Site) -> bool:
     if not 1 <= len(s) <= 2 or not _along(s, 0):
         return False
-    return bool(2.4 < s.x[0] < 7.0 and abs(s.y[0]) < 1.9 and s.vx[0] > 0.4 and abs(s.vx[0] - s.v) < 0.22)
+    return bool(2.2 < s.x[0] < 7.0 and abs(s.y[0]) < 1.9 and s.vx[0] > 0.4 and abs(s.vx[0] - s.v) < 0.22)
 
 
 def _together(s: _Seen) -> bool:
@@ -170,7 +172,7 @@ def _together(s: _Seen) -> bool:
 
 
 def _following(s: _Seen, site: Site) -> bool:
-    return _together(s) and bool(0.7 < s.x[0] < 2.3 and abs(s.y[0]) < 0.7)
+    return _together(s) and bool(0.6 < s.x[0] < 1.75 and abs(s.y[0]) < 0.7)
 
 
 def _leading(s: _Seen, site: Site) -> bool:

@@ -34,7 +34,7 @@ def _frontal_approach(rng: Rng, unlike: bool) -> Plan:
         scene = drawn_hall(rng, unlike, [], [(0, y, size[0], y)], size)
         length, place = size[0], "hall"
     else:
-        scene, length, wide = straight("frontal_approach", rng, unlike, (2.6, 3.8))
+        scene, length, wide = straight("frontal_approach", rng, unlike, (2.75, 3.8))
         y, place = wide / 2.0 + uniform(rng, -0.3, 0.3), "corridor"
     person = walker((length - 2.0, y + uniform(rng, -0.3, 0.3)), (0.8, y), speed=pace(rng))
     people = [person]
@@ -43,7 +43,7 @@ def _frontal_approach(rng: Rng, unlike: bool) -> Plan:
 
 
 def _narrow_hallway(rng: Rng, unlike: bool) -> Plan:
-    scene, length, wide = straight("narrow_hallway", rng, unlike, (1.55, 2.05))
+    scene, length, wide = straight("narrow_hallway", rng, unlike, (1.5, 1.95))
     y, two = wide / 2.0, rng.random() < 0.35
     people = [walker((length - 2.0, y + (0.25 if two else 0.0)), (0.7, y), speed=pace(rng))]
     if two:
@@ -97,7 +97,9 @@ def _pedestrian_overtaking(rng: Rng, unlike: bool) -> Plan:
             depart_after=uniform(rng, 0.5, 1.5),
         )
     ]
-    scenario = drawn_scenario("pedestrian_overtaking", scene, (4.0, y, 0.0), [(length - 1.0, y)], people)
+    scenario = drawn_scenario(
+        "pedestrian_overtaking", scene, (uniform(rng, 2.2, 4.0), y, 0.0), [(length - 1.0, y)], people
+    )
     return Plan("pedestrian_overtaking", scenario, place, drive(rng, 0.45, 0.75), (0,))
 
 
