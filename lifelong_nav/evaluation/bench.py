@@ -22,6 +22,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "sim": ("lifelong_nav.evaluation.bench_sim", "Simulator speed: simulated seconds per CPU second."),
     "people": ("lifelong_nav.evaluation.people_bench", "People tracking on recorded robot bags."),
     "crowd": ("lifelong_nav.evaluation.crowd_bench", "Driving among real pedestrians, replayed."),
+    "perception": (
+        "lifelong_nav.evaluation.perception_bench",
+        "Social context: retrieval, lifelong learning, cost; people from camera and lidar.",
+    ),
     "stack": ("lifelong_nav.evaluation.stack_bench", "The whole stack in lockstep: speed and driving."),
 }
 """Name -> (module with `run`, one sentence)."""

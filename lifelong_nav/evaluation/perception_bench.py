@@ -1,0 +1,97 @@
+"""`lifelong-nav bench perception`: what SC-CLIP understands, how it keeps learning, what it costs.
+
+Four parts: retrieval of scenarios on held-out scenes; a stream of new scenarios; encoder cost; people from
+camera and lidar. The pictures are drawn anew from a seed that no shipped weight has seen, and kept below
+runs/ so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lifelong_nav.evaluation import camera_people_bench, context_bench, encoder_bench, lifelong_bench
+from lifelong_nav.evaluation.bench import BenchResult
+from lifelong_nav.perception.context_files import ModelFiles, load_trunk, model_folder
+from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
+from lifelong_nav.training.sc_clip_data import SceneSet, load_scene_set
+from lifelong_nav.training.scene_data import SceneDataConfig, generate, iter_images
+
+SEEDS = (0, 1, 2)
+DATA_SEED = 1000
+"""Not the seed of the shipped model's data."""
+FULL = {"train": 5400, "val": 900, "test": 2100}
+QUICK = {"train": 840, "val": 168, "test": 336}
+_FRAMES = 300
+
+
+def run(quick: bool = False) -> BenchResult:
+    """All four parts.
+
+    Args:
+        quick: fewer pictures, one seed.
+    """
+    folder = Path("runs") / f"bench-perception{'-quick' if quick else ''}"
+    files = ModelFiles()
+    encoder = TextEncoder.load(model_folder(files) / "text")
+    trunk = load_trunk(files, model_folder(files))
+    root = draw(folder / "data", QUICK if quick else FULL)
+    with tqdm(desc="reading", unit="") as bar:
+        scenes = load_scene_set(root, folder / "cache", trunk, encoder, encoder.space, _to(bar))
+    seeds = SEEDS[:1] if quick else SEEDS
+    with tqdm(desc="retrieval", unit="") as bar:
+        found = context_bench.measure(scenes, trunk, encoder.space, seeds, say=bar.set_postfix_str)
+    stream = lifelong_bench.run(scenes, trunk, encoder, quick)
+    costs = encoder_bench.measure(*_inputs(root, scenes), _FRAMES // (5 if quick else 1))
+    people = camera_people_bench.run(quick)
+    return BenchResult(
+        "perception",
+        [*context_bench.tables(found), *stream.tables, encoder_bench.table(costs), *people.tables],
+        [*context_bench.targets(found), *stream.targets, *encoder_bench.targets(costs), *people.targets],
+        [*_notes(scenes, quick), *stream.notes, *people.notes],
+    )
+
+
+def draw(root: Path, sizes: dict[str, int]) -> Path:
+    """The dataset of the benchmark; what is there already is kept."""
+    with tqdm(total=sum(sizes.values()), desc="drawing scenes", unit=" pictures") as bar:
+        generate(
+            root, **sizes, seed=DATA_SEED, workers=max(1, (os.cpu_count() or 1)), progress=_count(bar),
+            config=SceneDataConfig(),
+        )  # fmt: skip
+    return root
+
+
+def _inputs(root: Path, scenes: SceneSet) -> tuple[list[Any], list[list[str]]]:
+    pictures = [picture for picture, _ in zip(iter_images(root), range(60), strict=False)]
+    return pictures, [list(r["clauses"]) for r in scenes.records[:300]]
+
+
+def _notes(scenes: SceneSet, quick: bool) -> list[str]:
+    counts = {s: int(scenes.where("split", [s]).sum()) for s in ("train", "val", "test")}
+    return [
+        f"Pictures: {counts['train']} for training, {counts['val']} for choosing, {counts['test']} held out; "
+        "layouts, looks and people of the splits never meet; figures are means over "
+        f"{1 if quick else len(SEEDS)} seed(s). All pictures are rendered: they rank methods, they promise "
+        "no figure for a real building.",
+    ]
+
+
+def _to(bar: tqdm) -> Callable[[str, int, int], None]:
+    def tell(stage: str, done: int, total: int) -> None:
+        bar.set_description(stage)
+        _count(bar)(done, total)
+
+    return tell
+
+
+def _count(bar: tqdm) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return tell
