@@ -1,4 +1,4 @@
-"""What ships beside the head so that a robot can go on learning: captions, novelty gate, remembered moments."""
+"""What ships beside the head so that a robot can learn on: captions, novelty gate, remembered moments."""
 
 from __future__ import annotations
 
