@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.groups import GroupConfig, pair_affinity
 from lifelong_nav.perception.people_relations import Relations
-from lifelong_nav.perception.relative_motion import STANDING_SPEED
+from lifelong_nav.perception.relative_motion import TRACK_STANDING
 
 PATTERNS: dict[str, str] = {
     "gathering": "people gather around the robot and crowd it",
+    "around": "people are close on all sides of the robot",
     "queue": "people stand in a line",
     "gap": "people who stand face each other on both sides of the robot's way",
     "standing_group": "people stand together and talk",
@@ -30,6 +31,10 @@ PATTERNS: dict[str, str] = {
 }
 """Most telling first."""
 _GROUPS = GroupConfig()
+STAND_AFFINITY, WALK_AFFINITY = 0.62, 0.62
+"""How alike companions must look at one instant to be joined without the tracker's word."""
+LINE_STEP, LINE_WIDTH = (0.45, 1.9), 0.2
+"""How far apart people in a line stand, and how far off it the track of one may be [m]."""
 
 
 def join_groups(at: FloatArray, velocity: FloatArray, group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -44,7 +49,9 @@ def join_groups(at: FloatArray, velocity: FloatArray, group: NDArray[np.int64]) 
     if n < 2:
         return np.full(n, -1, dtype=np.int64)
     told = (group[:, None] == group[None]) & (group >= 0)[:, None]
-    link = told | (pair_affinity(at, velocity, _GROUPS) > 0.75)
+    stands = np.hypot(velocity[:, 0], velocity[:, 1]) < TRACK_STANDING
+    enough = np.where(stands[:, None] & stands[None], STAND_AFFINITY, WALK_AFFINITY)
+    link = told | (pair_affinity(at, velocity, _GROUPS) > enough)
     label = _components(link)
     return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int64)
 
@@ -59,15 +66,15 @@ def patterns(r: Relations, way: float = 0.0, robot_speed: float = 0.0) -> list[s
     """
     if len(r) == 0:
         return ["nobody"]
-    moves = r.speed >= STANDING_SPEED
+    moves = r.speed >= TRACK_STANDING
     found = {
         "gathering": _gathering(r, robot_speed),
+        "around": _around(r),
         "queue": _queue(r.at[~moves]),
         "gap": _gap(r, ~moves, way),
         "standing_group": _grouped(r, ~moves),
         "walking_group": _grouped(r, moves),
     }
-    found["standing_group"] &= not found["queue"]
     found[_flow(r.at[moves], r.velocity[moves])] = True
     words = [w for w in PATTERNS if found.get(w)]
     return words or ["individuals"]
@@ -102,22 +109,33 @@ def _gathering(r: Relations, robot_speed: float) -> bool:
     return bool(hole < np.radians(240.0))
 
 
+def _around(r: Relations) -> bool:
+    """Three and more within 2.6 m in three sectors, whatever they do."""
+    return len(np.unique(r.sector[r.distance < 2.6])) >= 3
+
+
 def _queue(at: FloatArray) -> bool:
-    """Three and more who stand on a straight line, a step apart."""
+    """Three and more who stand on a straight line, a step or two apart; others may stand about."""
     if len(at) < 3:
         return False
+    first, second = np.nonzero(_steps_apart(at))
+    along = at[second] - at[first]
+    along = along / np.hypot(along[:, 0], along[:, 1])[:, None]
+    rel = at[None] - at[first][:, None]
+    side = np.abs(along[:, :1] * rel[..., 1] - along[:, 1:] * rel[..., 0])
+    place = np.einsum("pk,pnk->pn", along, rel)
+    for on, where in zip(side < LINE_WIDTH, place, strict=True):
+        steps = np.diff(np.sort(where[on]))  # runs of steps of a line, two in a row make three people
+        good = (steps > LINE_STEP[0]) & (steps < LINE_STEP[1])
+        if (good[1:] & good[:-1]).any():
+            return True
+    return False
+
+
+def _steps_apart(at: FloatArray) -> NDArray[np.bool_]:
+    """(N, N) True for pairs who may be neighbours in a line, each pair once."""
     apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
-    label = _components(apart < 1.5)
-    chain = at[label == np.bincount(label).argmax()]
-    if len(chain) < 3:
-        return False
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(chain.T)), 0.0))
-    steps = np.diff(np.sort((chain - chain.mean(axis=0)) @ _main_axis(chain)))
-    return bool(spread[0] < 0.16 * max(spread[1], 0.9) and steps.min() > 0.45)
-
-
-def _main_axis(at: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.eigh(np.cov(at.T))[1][:, 1])
+    return np.triu((apart > LINE_STEP[0]) & (apart < LINE_STEP[1]))
 
 
 def _gap(r: Relations, stands: NDArray[np.bool_], way: float) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifelong_nav.core.types import FloatArray
-from lifelong_nav.perception.relative_motion import STANDING_SPEED, motion_words
+from lifelong_nav.perception.relative_motion import STANDING_SPEED, TRACK_STANDING, motion_words
 from lifelong_nav.perception.social_scene import SIDES
 
 RELATIONS: dict[str, tuple[str, str]] = {
@@ -87,7 +87,7 @@ def relate(
     keep = keep[np.argsort(distance[keep], kind="stable")]
     at, velocity, distance, group = at[keep], velocity[keep], distance[keep], group[keep]
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
-    motion = motion_words(at, velocity, robot_speed)
+    motion = motion_words(at, velocity, robot_speed, TRACK_STANDING)
     contact, miss = _meeting(at, velocity - (robot_speed, 0.0))
     word = _relation(at, velocity, distance, speed, motion, miss, robot_speed, way)
     return Relations(
@@ -125,7 +125,7 @@ def _relation(
 ) -> NDArray[np.str_]:  # fmt: skip
     x, y, vx = at[:, 0], at[:, 1], velocity[:, 0]
     along, aside = x * np.cos(way) + y * np.sin(way), y * np.cos(way) - x * np.sin(way)
-    moves, drives = speed >= STANDING_SPEED, robot_speed > STANDING_SPEED
+    moves, drives = speed >= TRACK_STANDING, robot_speed > STANDING_SPEED
     forward = vx > 0.7 * speed
     behind = (x < 0.0) & (np.abs(x) > 0.8 * np.abs(y))
     same = np.abs(vx - robot_speed) < 0.35

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from lifelong_nav.core.types import FloatArray, People, Pose2
 
 STANDING_SPEED = 0.25
-"""Slower people stand [m/s]; tracks of people who stand wobble by about 0.1 m/s."""
+"""Slower people stand [m/s]."""
+TRACK_STANDING = 0.33
+"""The same for tracks: those of people who stand wobble by up to so much while they are young."""
 _RADIAL = 0.75  # share of the speed along the line of sight that makes "approaching" or "moving away"
 _BESIDE = 2.5  # [m] farthest companion
 _SAME = 0.45  # [m/s] companions' speeds differ less
@@ -26,13 +28,16 @@ def in_robot_frame(people: People, pose: Pose2) -> tuple[FloatArray, FloatArray]
     return (people.positions() - (pose.x, pose.y)) @ turn, people.velocities() @ turn
 
 
-def motion_words(at: FloatArray, velocity: FloatArray, robot_speed: float = 0.0) -> NDArray[np.str_]:
+def motion_words(
+    at: FloatArray, velocity: FloatArray, robot_speed: float = 0.0, standing: float = STANDING_SPEED
+) -> NDArray[np.str_]:
     """Word of `social_scene.MOTIONS` for everybody.
 
     Args:
         at: (N, 2) [m] in the robot's frame.
         velocity: (N, 2) [m/s] over ground, along the robot's axes.
         robot_speed: forward speed of the robot [m/s].
+        standing: slower people stand [m/s].
 
     Returns:
         (N,) words; "unknown" where a number is not finite.
@@ -45,7 +50,7 @@ def motion_words(at: FloatArray, velocity: FloatArray, robot_speed: float = 0.0)
         with_robot = (velocity[:, 0] > 0.85 * speed) & (np.abs(velocity[:, 0] - robot_speed) < _SAME)
         conditions = [
             ~np.isfinite(speed + distance),
-            speed < STANDING_SPEED,
+            speed < standing,
             beside & with_robot & (robot_speed > STANDING_SPEED),
             radial < -_RADIAL,
             radial > _RADIAL,

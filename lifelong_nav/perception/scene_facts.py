@@ -213,7 +213,7 @@ def _place_clause(f: SceneFacts) -> str:
     parts = []
     door = p.door_ahead()
     if door is not None:
-        behind = "a small box" if door.depth < 2.9 else "a room" if door.depth < 8.0 else "a long passage"
+        behind = "a small box" if door.depth < 2.9 else "a room" if door.depth < 5.6 else "a long passage"
         where = "right" if door.distance < 1.6 else "near" if door.distance < 3.2 else "far"
         parts.append(f"a door {where} ahead and {behind} behind it")
     elif p.corner:
