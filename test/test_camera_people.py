@@ -142,6 +142,17 @@ def test_depth_is_the_persons_not_the_walls_nor_a_passers_by():
     assert depth_of_box(np.array([300.0, 10.0, 340.0, 60.0]), np.zeros((240, 320))) is None
 
 
+@pytest.mark.filterwarnings("error")
+@given(st.lists(st.sampled_from([0.0, np.nan, 1.0, 1.5, 4.0, 8.0]), min_size=24, max_size=24))
+def test_any_patchwork_of_depth_gives_a_depth_that_was_measured_or_none(values):
+    depth = np.kron(np.array(values).reshape(6, 4), np.ones((4, 3)))
+    measured = depth_of_box(np.array([0.0, 0.0, 12.0, 24.0]), depth)
+    if measured is not None:
+        assert measured[0] in values
+        assert 0 <= measured[1] <= 12
+        assert 0 < measured[2] <= 1
+
+
 def test_pictures_on_the_wall_are_no_people():
     pose = eye()
     transform = matrix(pose)
@@ -433,3 +444,68 @@ def test_any_order_of_scans_and_pictures_keeps_the_tracks_sound(events):
         assert (np.linalg.eigvalsh(t.cov) > 0).all() if len(t) else True
         assert len({p.id for p in people.people}) == len(people)
         assert all(0.0 <= p.confidence <= 1.0 for p in people.people)
+
+
+# --- people behind people, and the benchmark ----------------------------------------------------------
+
+
+def test_who_stands_behind_somebody_is_placed_behind_them():
+    pose = eye()
+    front, behind, far = (2.5, 0.05), (4.0, 0.35), (6.0, -0.4)
+    seen = view(0.0, [far, front, behind], pose, depth=depth_of([front, behind, far], pose))
+    assert set(seen.places.source) == {"depth"}
+    for place in (front, behind, far):
+        assert np.hypot(*(seen.places.xy - place).T).min() < 0.25, place
+
+
+def test_half_a_box_of_somebody_is_nobody_else():
+    pose, place = eye(), np.array([3.0, 0.2])
+    whole, chest = box_of(place, pose), box_of(place, pose)
+    chest[3] = chest[1] + 0.45 * (chest[3] - chest[1])
+    boxes = Boxes(np.array([chest, whole]), np.array([0.9, 0.8]), np.zeros(2, dtype=int), WIDTH, HEIGHT)
+    found_ = place_people(boxes, CAMERA, matrix(pose), depth_of([tuple(place)], pose))
+    assert found_.box.tolist() == [1]
+
+
+def test_the_benchmark_says_when_it_cannot_measure(monkeypatch, tmp_path):
+    from lifelong_nav.evaluation import camera_people_bench
+
+    for variable in ("XDG_CACHE_HOME", "LIFELONG_NAV_DATA"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.delenv("LIFELONG_NAV_WEIGHTS", raising=False)
+    result = camera_people_bench.run(quick=True)
+    assert not result.targets
+    assert "fetch-weights" in result.text()
+
+
+def test_the_benchmark_counts_what_is_wanted_and_forgives_the_rest():
+    from lifelong_nav.evaluation.camera_people_bench import _counts
+    from lifelong_nav.evaluation.camera_people_world import Instant
+
+    scan = next(scans([], 0.1))[0]
+    places = np.array([(3.0, 0.0), (4.0, 1.0), (-3.0, 0.0)])
+    yes = np.array([True, False, True])
+    at = Instant(scan, Pose2(), np.arange(3), places, yes, yes, yes, ())
+    reports = np.array([(3.2, 0.0), (4.0, 1.2), (2.0, -0.5), (-3.0, 0.1), (-5.0, 0.0), (9.0, 0.0)])
+    wanted = np.array([True, False, False])
+    # right, of somebody hidden, false, of somebody behind, false but behind, too far
+    assert _counts(at, wanted, reports, True).tolist() == [True, False, True, False, False, False]
+    assert _counts(at, wanted, reports, False).tolist() == [True, False, True, False, True, False]
+    assert _counts(at, wanted, np.zeros((0, 2)), True).tolist() == []
+
+
+def test_both_sources_beat_the_lidar_in_the_simulator(monkeypatch):
+    from lifelong_nav.evaluation import camera_people_bench as bench
+    from lifelong_nav.perception.detector_files import find_detector
+
+    if find_detector() is None:
+        pytest.skip("no detector weights: run lifelong-nav fetch-weights")
+    monkeypatch.setattr(bench, "SCENARIOS", ("queue",))
+    monkeypatch.setattr(bench, "SECONDS", (2.0, 2.0))
+    tallies, detections = bench.measure(quick=True)
+    both, lidar = tallies[bench.BOTH].total("in view"), tallies[bench.LIDAR].total("in view")
+    assert both.recall > max(0.85, lidar.recall + 0.3)
+    assert both.precision > 0.9
+    assert both.rmse < 0.15
+    assert len(detections) > 10
+    assert {t.name for t in bench.targets(tallies, detections)} >= {"people in view: recall"}

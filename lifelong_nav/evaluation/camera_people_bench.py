@@ -48,6 +48,9 @@ SCENARIOS = (
 """Held out: standing, an office full of furniture, groups, walking, close up, many."""
 
 SEEDS = (101, 102, 103)
+SECONDS = (6.0, 8.0)
+"""Of a run: quick, full."""
+
 _SETTLE = 0.5
 _NEAR = 0.5
 _HALF_VIEW = np.radians(33.0)
@@ -138,7 +141,7 @@ def measure(
         for seed in SEEDS[:1] if quick else SEEDS:
             followers = {name: _Follower(VARIANTS[name], people, camera) for name in names}
             seen = []
-            for at in instants(scenario, seed, 6.0 if quick else 8.0):
+            for at in instants(scenario, seed, SECONDS[0] if quick else SECONDS[1]):
                 started = time.process_time()
                 found = [(p, detector.detect(p.rgb)) for p in at.pictures]
                 spent = time.process_time() - started

@@ -7,6 +7,7 @@ tracking frame has its z axis up and its floor at z = 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.detector_decode import Boxes
 
+Depth = tuple[float, float, float]
 _EDGE = 3.0  # boxes that end this near [px] to the rim of the picture are cut off by it
 
 
@@ -109,7 +111,11 @@ def place_people(
         At most one place per box; boxes of impossible size and second boxes of one person are left out.
     """
     c = config or GeometryConfig()
-    found = [_place(box, boxes, camera, transform, depth, returns, c) for box in boxes.xyxy]
+    depths = [None] * len(boxes) if depth is None else depths_of_boxes(boxes, depth)
+    found = [
+        _place(box, boxes, camera, transform, measured, returns, c)
+        for box, measured in zip(boxes.xyxy, depths, strict=True)
+    ]
     index = np.array([k for k, place in enumerate(found) if place is not None], dtype=np.int64)
     places = [place for place in found if place is not None]
     xy = np.array([p[0] for p in places]).reshape(-1, 2)
@@ -124,17 +130,18 @@ def place_people(
 
 
 def _place(
-    box: FloatArray, boxes: Boxes, camera: Camera, transform: FloatArray, depth: NDArray[np.floating] | None,
+    box: FloatArray, boxes: Boxes, camera: Camera, transform: FloatArray, measured: Depth | None,
     returns: FloatArray | None, c: GeometryConfig,
 ) -> tuple[FloatArray, FloatArray, str] | None:  # fmt: skip
     """Place (2,), covariance (2, 2) and source of the range for one box; None if that is no person."""
+    if measured is not None and measured[2] == 0.0:
+        return None
     eye = transform[:3, 3]
     middle, top, bottom = _directions(box, camera, transform)
     cut_above, cut_below = box[1] < _EDGE, box[3] > boxes.height - _EDGE
     reach, sigma = _range_by_size(box, cut_above, cut_below, top, bottom, float(eye[2]), camera, c)
     source, offset = "size", 0.0
     row = box[1] + (0.45 if cut_below else 0.35) * (box[3] - box[1])
-    measured = None if depth is None else depth_of_box(box, depth, bool(cut_below))
     if measured is not None:
         z, column, share = measured
         middle = transform[:2, :3] @ (camera.rays(np.array([[column, row]]))[0] * z)
@@ -191,9 +198,25 @@ def _range_by_size(
     return mean, max(spread, 0.1 * mean)
 
 
+def depths_of_boxes(boxes: Boxes, depth: NDArray[np.floating]) -> list[Depth | None]:
+    """`depth_of_box` of every box, from the nearest on (lowest in the picture), so that others are known."""
+    out: list[Depth | None] = [None] * len(boxes)
+    nearer: list[tuple[FloatArray, float]] = []
+    for k in np.argsort(-boxes.xyxy[:, 3], kind="stable"):
+        box = boxes.xyxy[k]
+        cut_below = bool(box[3] > boxes.height - _EDGE)
+        out[k] = measured = depth_of_box(box, depth, cut_below, nearer)
+        if measured is not None and measured[2] > 0.0:
+            nearer.append((box, measured[0]))
+    return out
+
+
 def depth_of_box(
-    box: FloatArray, depth: NDArray[np.floating], cut_below: bool = False
-) -> tuple[float, float, float] | None:
+    box: FloatArray,
+    depth: NDArray[np.floating],
+    cut_below: bool = False,
+    nearer: Sequence[tuple[FloatArray, float]] = (),
+) -> Depth | None:
     """Depth of the person in a box.
 
     A low quantile over the torso finds the person before the background, and before few enough pixels
@@ -203,27 +226,37 @@ def depth_of_box(
         box: (4,) left, top, right, bottom [px].
         depth: (H, W) [m], NaN or 0 for nothing.
         cut_below: the box ends at the rim of the picture, so more of it is torso.
+        nearer: boxes and depths [m] of people found already: their pixels are not this person's.
 
     Returns:
-        Depth along the optical axis [m], column [px] of its middle, share of the torso it was seen on;
-        None where too little was measured.
+        Depth along the optical axis [m], column [px] of its middle, share of the measured torso it was seen
+        on, 0 where others hide it all (or it is the same person twice). None where too little was measured.
     """
     x0, y0, x1, y1 = box
     wide, high = x1 - x0, y1 - y0
-    left, right = round(x0 + 0.2 * wide), round(x1 - 0.2 * wide) + 1
     upper, lower = round(y0 + 0.15 * high), round(y0 + (0.75 if cut_below else 0.55) * high) + 1
+    others = [(b, z) for b, z in nearer if b[0] < x1 and b[2] > x0 and b[1] < lower and b[3] > upper]
+    rim = 0.08 if others else 0.2  # beside somebody, what shows may be a shoulder
+    left, right = round(x0 + rim * wide), round(x1 - rim * wide) + 1
+    upper, left = max(upper, 0), max(left, 0)
     step = max(1, int((right - left) * (lower - upper) / 1500) // 2)  # close up every few pixels will do
-    torso = depth[max(upper, 0) : lower : step, max(left, 0) : right : step]
+    torso = depth[upper:lower:step, left:right:step]
     with np.errstate(invalid="ignore"):
         there = torso > 0.1
-    seen = int(there.sum())
-    if torso.size == 0 or seen < 4 or seen < 0.1 * torso.size:
-        return None
-    near = float(np.quantile(torso[there], 0.35))
-    with np.errstate(invalid="ignore"):
+        before = int(there.sum())
+        for b, z in others:
+            rows = slice(*(max(0, int(np.ceil((e - upper) / step))) for e in (b[1], b[3])))
+            columns = slice(*(max(0, int(np.ceil((e - left) / step))) for e in (b[0], b[2])))
+            there[rows, columns] &= np.abs(torso[rows, columns] - z) > 0.35
+        seen = int(there.sum())
+        if others and before >= 4 and seen < 0.12 * before:
+            return 0.0, 0.0, 0.0
+        if torso.size == 0 or seen < 4 or seen < 0.1 * torso.size:
+            return None
+        near = float(np.quantile(torso[there], 0.35, method="lower"))  # a depth that was measured
         body = there & (np.abs(torso - near) < 0.3)
-    columns = max(left, 0) + step * np.nonzero(body)[1]
-    return float(np.median(torso[body])), float(columns.mean()), float(body.sum() / seen)
+    middle = left + step * float(np.nonzero(body)[1].mean())
+    return float(np.median(torso[body])), middle, float(body.sum() / seen)
 
 
 def _range_by_lidar(

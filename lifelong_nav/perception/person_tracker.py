@@ -21,6 +21,7 @@ from lifelong_nav.perception.tracks import Detections, Tracks, new_tracks, stead
 
 _FORBIDDEN = 1e6
 _TOP = 4.0
+_SURE = 2.0
 _ANCHOR_RADIUS = 0.35
 
 
@@ -240,7 +241,10 @@ class PersonTracker:
             reach = 0.25 + 0.12 * (single[:, None].astype(float) + single[None])
             reach += 0.1 * ~(t.confirmed[:, None] & t.confirmed[None])
             weight = 1000.0 * t.confirmed + t.hits - 1e-9 * t.id
-            dead |= ((gap < reach) & (weight[None] > weight[:, None])).any(axis=1)
+            sure = t.camera > _SURE  # seen in picture after picture: two of them are two people
+            dead |= ((gap < reach) & ~(sure[:, None] & sure[None]) & (weight[None] > weight[:, None])).any(
+                axis=1
+            )
         t.keep(~dead)
 
     def _give_birth(self, stamp: float, found: Detections, candidates: NDArray[np.bool_]) -> None:
