@@ -74,7 +74,7 @@ def post_json(
     Raises:
         TeacherError: unreachable, timeout, or format for an answer too long or packed.
     """
-    require_package("httpx", "teacher")
+    require_package("httpx", "vision")
     box: list[Reply | BaseException] = []
     done = threading.Event()
 
