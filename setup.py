@@ -11,6 +11,8 @@ NODES = [
     "sim",
     "localization",
     "perception",
+    "context",
+    "context_learner",
     "gate",
     "controller",
     "planner",
@@ -81,7 +83,7 @@ setup(
         "ros": ROS_WHEELS,
         "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "Jinja2>=3.1", "Pillow>=10"],
         "viz": ["rerun-sdk==0.41.*; python_version >= '3.11'"],
-        "vision": ["onnxruntime>=1.17", "tokenizers>=0.19", "pydantic>=2.5", "httpx>=0.27"],
+        "vision": ["onnxruntime>=1.17", "tokenizers>=0.19", "httpx>=0.27"],
         "learn": [
             "torch>=2.6", "torchvision>=0.21", "open_clip_torch>=3.2", "timm>=1.0.15", "onnx>=1.17", "onnxscript>=0.3",
         ],

@@ -40,7 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lifelong-nav", description="A robot that moves among people.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for add in (_add_sim, _add_up, _add_replay, _add_record, _add_bench, _add_doctor, _add_docs):
+    for add in (
+        _add_sim, _add_up, _add_replay, _add_record, _add_look, _add_train, _add_weights, _add_bench,
+        _add_doctor, _add_docs,
+    ):  # fmt: skip
         add(verbs)
     return parser
 
@@ -76,6 +79,11 @@ def _stack_options(p: argparse.ArgumentParser) -> None:
         "--log-level", default="warn", choices=("debug", "info", "warn", "error", "fatal"),
         help="what the nodes say (warn)",
     )  # fmt: skip
+    p.add_argument("--no-context", action="store_true", help="do not tell what is going on socially")
+    p.add_argument("--no-learning", action="store_true", help="do not learn social scenarios while driving")
+    p.add_argument(
+        "--teacher", default="", choices=("none", "sim", "endpoint", "file"), help="whom the learner asks"
+    )
     p.add_argument("--composed", action="store_true", help="all nodes in one process")
     p.add_argument(
         "-p", "--param", action="append", default=[], metavar="NODE.NAME=VALUE",
@@ -109,6 +117,28 @@ def _add_replay(verbs: Any) -> None:
     p.add_argument("--record", type=Path, help="record what the nodes make of it into this folder")
     p.add_argument("--view", action="store_true", help="live view in the browser")
     _stack_options(p)
+
+
+def _add_look(verbs: Any) -> None:
+    p = _verb(verbs, "look", _look, "Say what is going on in pictures, as the robot would.")
+    p.add_argument("pictures", nargs="+", type=Path, help="image files")
+    p.add_argument("--captions", type=Path, help="text file with captions of your own, one per line")
+    p.add_argument("--model", type=Path, help="folder of the model (models/sc_clip)")
+
+
+def _add_train(verbs: Any) -> None:
+    p = _verb(verbs, "train", _train, "Train a shipped model anew: data from the simulator, weights, card.")
+    p.add_argument("model", choices=("sc-clip", "text-tower"), help="what to train")
+    p.add_argument("--out", type=Path, help="where the model goes (models/sc_clip)")
+    p.add_argument("--data", type=Path, default=Path("runs/sc-clip-data"), help="data and what is cached")
+    p.add_argument("--pictures", type=_count, default=0, help="pictures for training (0: as shipped)")
+    p.add_argument("--seed", type=_count, default=0, help="seed of data and weights (0)")
+    p.add_argument("--workers", type=_count, default=1, help="processes that draw the data (1)")
+
+
+def _add_weights(verbs: Any) -> None:
+    p = _verb(verbs, "fetch-weights", _weights, "Fetch the person detector's weights, checked by sha256.")
+    p.add_argument("rest", nargs=argparse.REMAINDER, help="see: lifelong-nav fetch-weights --help")
 
 
 def _add_record(verbs: Any) -> None:
@@ -156,7 +186,8 @@ def _up(a: argparse.Namespace) -> int:
     options = Options(
         profile="robot", namespace=a.namespace, use_sim_time=a.use_sim_time, params_file=a.params_file,
         log_level=a.log_level, autostart=not a.no_autostart, respawn=not a.no_respawn, map=a.map,
-        localization=not a.no_localization, view=a.view, scan_topic=a.scan_topic,
+        localization=not a.no_localization, context=not a.no_context, learning=not a.no_learning,
+        teacher=a.teacher, view=a.view, scan_topic=a.scan_topic,
         overrides=_overrides(a.param),
     )  # fmt: skip
     names = [spec.name for spec in nodes_for(options)]
@@ -177,6 +208,24 @@ def _record(a: argparse.Namespace) -> int:
     summary = bag_recorder.record(a.out, topics=a.topics, duration=a.duration or None)
     print(summary)
     return 0
+
+
+def _look(a: argparse.Namespace) -> int:
+    import lifelong_nav.looking as looking
+
+    return looking.run(a.pictures, a.captions, a.model)
+
+
+def _train(a: argparse.Namespace) -> int:
+    import lifelong_nav.training.commands as commands
+
+    return commands.run(a.model, a.out, a.data, a.pictures, a.seed, a.workers)
+
+
+def _weights(a: argparse.Namespace) -> int:
+    import lifelong_nav.weights as weights
+
+    return weights.main(a.rest)
 
 
 def _bench(a: argparse.Namespace) -> int:

@@ -29,6 +29,9 @@ ARGUMENTS = {
     "respawn": ("true", "Start a node's process again when it ends."),
     "map": ("", "map_server YAML of the building; empty: none (a `map` topic is still used)."),
     "localization": ("true", "Run our localization; false: map -> odom comes from elsewhere (AMCL, SLAM)."),
+    "context": ("true", "Say what is going on socially (needs onnxruntime)."),
+    "learning": ("true", "Learn new social scenarios while driving, in a process of its own."),
+    "teacher": ("", "Whom the learner asks: none, endpoint, file; empty: the parameter file's choice."),
     "view": ("false", "Run the live view (needs rerun-sdk) at http://localhost:9090."),
     "scan_topic": ("scan", "Where the lidar publishes."),
 }
@@ -51,7 +54,8 @@ def read(
     return stack.Options(
         profile=profile, namespace=text["namespace"], use_sim_time=flag["use_sim_time"],
         params_file=text["params_file"], log_level=text["log_level"], autostart=flag["autostart"],
-        respawn=flag["respawn"], map=text["map"], localization=flag["localization"], view=flag["view"],
+        respawn=flag["respawn"], map=text["map"], localization=flag["localization"],
+        context=flag["context"], learning=flag["learning"], teacher=text["teacher"], view=flag["view"],
         scan_topic=text["scan_topic"], overrides=overrides or {},
     )  # fmt: skip
 

@@ -16,7 +16,8 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     player = overrides.pop("bag_player", {})
     options = Options(
         profile="replay", namespace=a.namespace, use_sim_time=True, params_file=a.params_file,
-        log_level=a.log_level, view=a.view, scan_topic="scan", overrides=overrides,
+        log_level=a.log_level, context=not a.no_context, learning=False,
+        view=a.view, scan_topic="scan", overrides=overrides,
     )  # fmt: skip
     values: dict[str, Any] = {
         "rate": a.rate, "loop": a.loop, "start": a.start, "duration": a.duration, "topics": list(a.topics),

@@ -44,9 +44,11 @@ ALL_NODES: dict[str, NodeSpec] = {
         _node("sim", "SimNode"),
         _node("localization", "LocalizationNode"),
         _node("perception", "PerceptionNode"),
+        _node("context", "ContextNode"),
         _node("gate", "GateNode"),
         _node("controller", "ControllerNode"),
         _node("planner", "PlannerNode"),
+        _node("context_learner", "ContextLearnerNode"),
         _node("view", "ViewNode"),
         _node("bag_player", "BagPlayer", managed=False),
         _node("bag_recorder", "BagRecorder", managed=False),
@@ -69,6 +71,9 @@ class Options:
     respawn: bool = True
     map: str = ""
     localization: bool = True
+    context: bool = True
+    learning: bool = True
+    teacher: str = ""
     view: bool = False
     scan_topic: str = "scan"
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -93,6 +98,10 @@ def nodes_for(options: Options) -> list[NodeSpec]:
         "sim": ["sim", "perception", "gate", "controller", "planner"],
         "replay": ["perception"],
     }[options.profile]
+    if options.context:
+        names.insert(names.index("perception") + 1, "context")
+    if options.context and options.learning and options.profile != "replay":
+        names.append("context_learner")
     if options.localization and options.profile != "replay":
         names.insert(names.index("perception"), "localization")
     if options.view:
@@ -109,6 +118,8 @@ def nodes_for(options: Options) -> list[NodeSpec]:
     extra: dict[str, dict[str, Any]] = {name: {} for name in [*names, *alone]}
     if options.map and "localization" in extra:
         extra["localization"]["map_file"] = options.map
+    if options.teacher and "context_learner" in extra:
+        extra["context_learner"]["teacher"] = options.teacher
     extra["supervisor"] = {"nodes": names, "autostart": options.autostart}
     specs = []
     for name in [*names, *alone]:

@@ -24,7 +24,8 @@ from lifelong_nav.sim import scenario
 from lifelong_nav.stack import ALL_NODES, Options, nodes_for
 from lifelong_nav.stack import PROFILES as RUN_PROFILES
 
-DRIVING = ["localization", "perception", "gate", "controller", "planner"]
+DRIVING = ["localization", "perception", "context", "gate", "controller", "planner"]
+LEARNING = "context_learner"
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,15 @@ def names(**options):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, [*DRIVING, "supervisor"]),
-        ({"profile": "sim"}, ["sim", *DRIVING, "supervisor"]),
-        ({"profile": "replay"}, ["perception", "supervisor"]),
-        ({"localization": False}, [*DRIVING[1:], "supervisor"]),
-        ({"profile": "sim", "view": True}, ["sim", *DRIVING, "view", "supervisor"]),
+        ({}, [*DRIVING, LEARNING, "supervisor"]),
+        ({"profile": "sim"}, ["sim", *DRIVING, LEARNING, "supervisor"]),
+        ({"profile": "replay"}, ["perception", "context", "supervisor"]),
+        ({"localization": False}, [*DRIVING[1:], LEARNING, "supervisor"]),
+        ({"learning": False}, [*DRIVING, "supervisor"]),
+        ({"context": False}, [*(n for n in DRIVING if n != "context"), "supervisor"]),
+        ({"profile": "sim", "view": True}, ["sim", *DRIVING, LEARNING, "view", "supervisor"]),
         ({"profile": "replay", "overrides": {"bag_player": {"bag": "x"}}},
-         ["perception", "supervisor", "bag_player"]),
+         ["perception", "context", "supervisor", "bag_player"]),
     ],
 )  # fmt: skip
 def test_who_runs_in_which_order(options, expected):
@@ -69,6 +72,13 @@ def test_everyone_gets_the_same_clock_and_overrides_win(profile):
     given = {s.name: s.parameters for s in specs}
     assert given["perception"] == {"use_sim_time": True, "rate": 5.0}
     assert given["supervisor"]["use_sim_time"] is False
+
+
+def test_the_teacher_goes_to_the_learner():
+    given = {s.name: s.parameters for s in nodes_for(Options(teacher="endpoint"))}
+    assert given["context_learner"]["teacher"] == "endpoint"
+    assert not any("teacher" in p for name, p in given.items() if name != "context_learner")
+    nodes_for(Options(teacher="endpoint", learning=False))  # nobody to tell, and no error
 
 
 def test_the_map_goes_to_localization_and_nowhere_else():

@@ -26,6 +26,7 @@ from lifelong_nav.nodes.ros_clock import to_seconds
 from lifelong_nav.perception.context_files import ModelFiles, load_shipped, model_folder, state_folder
 from lifelong_nav.perception.lifelong.asking import Moment
 from lifelong_nav.perception.lifelong.updater import Updater
+from lifelong_nav.perception.person_detector import PersonDetector
 from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
 from lifelong_nav.perception.teachers import TeacherError, TeacherRequest
 
@@ -75,6 +76,7 @@ class ContextLearnerNode(StackNode):
         self._figures: dict[str, Any] = {}
         self._out = self.offer("context_learner")
         self._pictures = Pictures()
+        self._detector: PersonDetector | None = None
         self._teacher = build_teacher(c, self.clock)
         self._text: TextEncoder | None = None
         self._updater: Updater | None = None
@@ -89,6 +91,9 @@ class ContextLearnerNode(StackNode):
         if isinstance(self._teacher, SimTeacher):
             self.listen("sim/scene", self._on_scene)
         if c.teacher == "endpoint" and c.send_pictures:
+            self._detector, status = PersonDetector.load_or_none()
+            if self._detector is None:  # the teacher refuses pictures that nobody searched for people
+                self.degraded("pictures", f"none is sent: {status}")
             self.listen("camera/color/image_raw", self._on_image)
         self.every(1.0, self._tell, wall=True)
         self._thread = threading.Thread(target=self._work, name="learning", daemon=True)
@@ -175,18 +180,22 @@ class ContextLearnerNode(StackNode):
         scene = None
         if self._teacher is not None:
             self._state = "asking"
-            picture = self._pictures.at(question.stamp)
-            request = TeacherRequest(
-                question.stamp, None if picture is None else np.asarray(picture.data, dtype=np.uint8), facts,
-                dict(self._updater.captions.scenarios),
-            )  # fmt: skip
             try:
-                scene = self._teacher.describe(request).scene
+                scene = self._teacher.describe(self._request(question.stamp, facts)).scene
                 self._answered += 1
                 self._say("waiting", f"asked; the teacher says: {scene.sentence}")
             except TeacherError as error:
                 self._say("waiting", f"asked without an answer: {error.what}")
         self._updater.answer(question.number, scene, now)
+
+    def _request(self, stamp: float, facts: str) -> TeacherRequest:
+        """A question with the picture, if one may be sent, and the people in it, whose heads are blurred."""
+        assert self._updater is not None
+        picture, persons = self._pictures.at(stamp), None
+        pixels = None if picture is None else np.asarray(picture.data, dtype=np.uint8)
+        if pixels is not None and self._detector is not None:
+            persons = self._detector.detect(pixels).xyxy
+        return TeacherRequest(stamp, pixels, facts, dict(self._updater.captions.scenarios), persons)
 
     def _may_learn(self) -> bool:
         return bool(self.config is not None and self.config.learn and not self._overloaded)

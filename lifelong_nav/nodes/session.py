@@ -39,6 +39,9 @@ class Settings:
     errands: int = 0
     camera: str = "160x120@10"
     view: bool = False
+    context: bool = True
+    learning: bool = True
+    teacher: str = "sim"
     record: bool = False
     composed: bool = False
     namespace: str = ""
@@ -92,7 +95,7 @@ def run(
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     scenario = scenarios.load(settings.scenario)
     drawn = build(scenario, settings.seed)
-    options = _options(settings, drawn, folder / "map")
+    options = _options(settings, drawn, folder)
     from lifelong_nav.nodes.neighbours import refuse_company
 
     refuse_company([spec.name for spec in nodes_for(options)], settings.namespace)
@@ -153,15 +156,19 @@ def simulation_overrides(
 
 
 def _options(settings: Settings, drawn: Run, folder: Path) -> Options:
-    """Stack options of a simulated run; the user's overrides win."""
-    map_file = str(write_map(drawn, folder))
+    """Stack options of a simulated run with its files below `folder`; the user's overrides win."""
+    map_file = str(write_map(drawn, folder / "map"))
     ours = simulation_overrides(settings.scenario, settings.seed, settings.mode, map_file, drawn)
     ours["sim"].update(camera_parameters(settings.camera))
+    if settings.context:  # what one run learns stays with that run
+        for node in ("context", "context_learner") if settings.learning else ("context",):
+            ours[node] = {"state_dir": str(folder / "learned")}
     for node, values in settings.overrides.items():
         ours.setdefault(node, {}).update(values)
     return Options(
         profile="sim", namespace=settings.namespace, use_sim_time=True, params_file=settings.params_file,
-        log_level=settings.log_level, view=settings.view, overrides=ours,
+        log_level=settings.log_level, context=settings.context, learning=settings.learning,
+        teacher=settings.teacher, view=settings.view, overrides=ours,
     )  # fmt: skip
 
 
