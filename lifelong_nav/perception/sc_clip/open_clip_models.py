@@ -1,4 +1,4 @@
-"""Our model configurations in open_clip, so that `open_clip.create_model("sc-clip-lite0")` builds them offline.
+"""Our model configurations in open_clip: `open_clip.create_model("sc-clip-lite0")` builds them offline.
 
 For training and export; the robot runs the exported ONNX files. Any other open_clip architecture with a local
 weight file is built the same way, by its own name.
@@ -28,6 +28,13 @@ def config_folder() -> Path:
     return share_folder("models") / "sc_clip" / "open_clip"
 
 
+def clip_merges_file() -> Path:
+    """open_clip's own BPE file, which the vocabulary is cut from."""
+    return Path(str(require_package("open_clip.tokenizer", "learn").__file__)).with_name(
+        "bpe_simple_vocab_16e6.txt.gz"
+    )
+
+
 def read_config(name: str = NAME, folder: Path | None = None) -> dict[str, Any]:
     """One configuration with the path of its BPE file made absolute (open_clip opens it as it stands).
 
@@ -51,7 +58,7 @@ def read_config(name: str = NAME, folder: Path | None = None) -> dict[str, Any]:
 def register(folder: Path | None = None) -> ModuleType:
     """Make every configuration of `folder` (the shipped ones for None) known to open_clip; returns open_clip.
 
-    Our timm trunks are registered too. Nothing is ever fetched from a hub afterwards. Calling it again is free.
+    Our timm trunks are registered too. Nothing is fetched from a hub afterwards. Calling it again is free.
 
     Raises:
         DependencyError: open_clip or timm is not installed.

@@ -3,9 +3,9 @@
     encoder = TextEncoder.load(models / "sc_clip" / "text")
     encoder.encode(["a narrow corridor", "many people wait"])    # (2, 384) float32, unit rows
 
-The tower is frozen for life: equal `space` means comparable vectors, whatever heads learn. Every sentence runs
-alone, so its vector does not depend on what else is asked at the same time (int8 activations are scaled per
-run), and an LRU cache answers repeated sentences.
+The tower is frozen for life: equal `space` means comparable vectors, whatever heads learn. Every sentence
+runs alone, so its vector does not depend on what else is asked at the same time (int8 activations are scaled
+per run), and an LRU cache answers repeated sentences.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class TextEncoder:
         return TextEncoder(session, tokens, dim, str(facts["space"]), cache)
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Unit vectors (N, dim) float32 of N texts; an empty text has one too; a long one is cut to the context.
+        """Unit vectors (N, dim) float32 of N texts; an empty one has its own, a long one is cut.
 
         Raises:
             InputError: a bare string, or an item that is no string.

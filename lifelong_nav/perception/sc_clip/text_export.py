@@ -94,8 +94,9 @@ def export_int8(tower: Any, path: Path) -> None:
     try:
         export_fp32(tower, plain, small_table=True)
         quantization.quantize_dynamic(
-            str(plain), str(path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, reduce_range=True,
-            weight_type=quantization.QuantType.QInt8, extra_options={"MatMulConstBOnly": True},
+            str(plain), str(path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
+            reduce_range=True, weight_type=quantization.QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
     finally:
         plain.unlink(missing_ok=True)
@@ -113,7 +114,7 @@ def timings(
     tower: Any, tokens: TextTokens, sessions: dict[str, Any], texts: Sequence[str], rounds: int = 5,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:  # fmt: skip
-    """CPU milliseconds per sentence, one sentence a run, least of `rounds`: torch's eager mode and each session.
+    """CPU milliseconds per sentence, one sentence a run, least of `rounds`: torch and each session.
 
     "eager" is open_clip's own forward over the whole context, "eager short" ours over the real length.
 

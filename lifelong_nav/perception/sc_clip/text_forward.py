@@ -54,7 +54,7 @@ def _merge(attn: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _mix(attn: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Attention in plain products: for some 20 tokens twice as fast to train as the fused kernel, and exportable."""
+    """Attention in plain products: at 20 tokens training is twice as fast as with the fused kernel."""
     h = attn.num_heads
     q, k, v = _split(q, h) * (q.shape[-1] // h) ** -0.5, _split(k, h), _split(v, h)
     weights = (q @ k.transpose(2, 3) + mask).softmax(-1)

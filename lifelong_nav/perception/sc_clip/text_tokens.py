@@ -8,6 +8,7 @@ quotes, ligatures, full-width forms, control characters), so that ftfy is not ne
 
 from __future__ import annotations
 
+import functools
 import gzip
 import html
 import re
@@ -25,6 +26,16 @@ _MAX_CHARS = 4096
 _QUOTES = {ord(c): "'" for c in "\u02bc\u2018\u2019\u201a\u201b"} | {
     ord(c): '"' for c in "\u201c\u201d\u201e\u201f"
 }
+_LIGATURES = {
+    0x132: "IJ",
+    0x133: "ij",
+    0x149: "\u02bcn",
+    0x1C4: "D\u017d",
+    0x1C5: "D\u017e",
+    0x1C6: "d\u017e",
+}
+_LIGATURES |= {0x1C7: "LJ", 0x1C8: "Lj", 0x1C9: "lj", 0x1CA: "NJ", 0x1CB: "Nj", 0x1CC: "nj"}
+_LIGATURES |= {0x1F1: "DZ", 0x1F2: "Dz", 0x1F3: "dz"}
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff\ufff9-\ufffb\u206a-\u206f]")
 _COMPATIBLE = re.compile("[\uff01-\uffee\u3000\ufb00-\ufb06]")
 
@@ -32,21 +43,28 @@ _COMPATIBLE = re.compile("[\uff01-\uffee\u3000\ufb00-\ufb06]")
 def clean(text: str) -> str:
     """Lower-case text with single spaces, entities resolved, quotes straight; at most 4096 characters."""
     text = html.unescape(html.unescape(text[: 4 * _MAX_CHARS]))
-    text = _CONTROL.sub("", text.translate(_QUOTES))
+    text = _CONTROL.sub("", text.translate(_LIGATURES).translate(_QUOTES))
     text = _COMPATIBLE.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
     text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be encoded
     return " ".join(unicodedata.normalize("NFC", text).split()).lower()[:_MAX_CHARS].rstrip()
 
 
-def byte_symbols() -> list[str]:
-    """CLIP's printable stand-in of each byte, in the order of its vocabulary (GPT-2's table)."""
+@functools.cache
+def symbol_bytes() -> dict[str, int]:
+    """The byte behind each printable stand-in, in the order of CLIP's vocabulary (GPT-2's table)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(b) for b in printable] + [chr(0x100 + i) for i in range(256 - len(printable))]
+    others = [b for b in range(256) if b not in printable]
+    return {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
+
+
+def surface(token: str) -> str:
+    """The text that a token of the vocabulary stands for; bytes that are no character become U+FFFD."""
+    return bytes(symbol_bytes()[c] for c in token.removesuffix("</w>")).decode("utf-8", "replace")
 
 
 def vocabulary(merges: Sequence[tuple[str, str]]) -> list[str]:
     """All tokens in order of their ids: 256 bytes, 256 closing bytes, one per merge, start, end."""
-    symbols = byte_symbols()
+    symbols = symbol_bytes()
     return [*symbols, *(s + "</w>" for s in symbols), *("".join(m) for m in merges), START, END]
 
 
