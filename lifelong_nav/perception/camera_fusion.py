@@ -150,7 +150,7 @@ def _vouch(t: Tracks, hit: NDArray[np.int64], s: Sighting, score: FloatArray, c:
     t.seen[hit] = np.maximum(t.seen[hit], s.stamp)
     t.life[hit] = np.minimum(t.life[hit] + 0.6 * pace, _LIFE_TOP)
     t.hidden[hit] = False
-    legs_too = (t.hits[hit] >= 3) & (score > 0.6)
+    legs_too = (t.hits[hit] >= 2) & (score > 0.6)
     t.confirmed[hit] |= (t.camera[hit] > c.camera_trust) & ((t.sightings[hit] >= 2) | legs_too)
 
 

@@ -66,7 +66,7 @@ class PeopleConfig:
         1.5, "", 0.0, 10.0, "Log-odds a sure sighting by the camera adds, per 0.1 s."
     )
     camera_birth: float = param(0.45, "", 0.05, 1.0, "Score of a sighting that starts a track by itself.")
-    camera_trust: float = param(1.0, "", 0.0, 4.0, "Log-odds from the camera that make a track a person.")
+    camera_trust: float = param(0.8, "", 0.0, 4.0, "Log-odds from the camera that make a track a person.")
     camera_doubt_rate: float = param(
         6.0, "1/s", 0.0, 50.0, "Log-odds lost per second while the camera sees that nobody is there."
     )
