@@ -26,8 +26,8 @@ from lifelong_nav.perception.captions import (
 )
 from lifelong_nav.perception.sc_clip.attributes import Encoder, Prompts, make_prompts
 from lifelong_nav.perception.sc_clip.fit import FitData
-from lifelong_nav.perception.sc_clip.image_trunk import Trunk
-from lifelong_nav.training.scene_data import Record, iter_images, load_records
+from lifelong_nav.perception.sc_clip.image_trunk import RgbImage, Trunk
+from lifelong_nav.training.scene_data import Record, iter_jpegs, load_records
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, what is done of it and its whole."""
@@ -140,7 +140,7 @@ def cached_features(
 ) -> FloatArray:
     """(N, F) float32 features of a dataset, one cache file per shard."""
     shards = np.array([r["shard"] for r in records])
-    pictures = iter_images(root)
+    jpegs = iter_jpegs(root)
     out = np.empty((len(records), trunk.dim), np.float32)
     done = 0
     for number in np.unique(shards):
@@ -150,18 +150,25 @@ def cached_features(
         if rows is None:
             computed = []
             for start in range(0, count, _PICTURES):
-                images = [next(pictures) for _ in range(min(_PICTURES, count - start))]
+                images = [decode(next(jpegs)) for _ in range(min(_PICTURES, count - start))]
                 computed.append(trunk.features(images))
             rows = np.concatenate(computed).astype(np.float16)
             save_checkpoint(path, {"rows": rows}, {"trunk": trunk.version, "count": count})
         else:
             for _ in range(count):
-                next(pictures)
+                next(jpegs)
         out[done : done + count] = rows
         done += count
         if progress:
             progress("features", done, len(records))
     return out
+
+
+def decode(jpeg: NDArray[np.uint8]) -> RgbImage:
+    """(H, W, 3) uint8 RGB of JPEG bytes (N,)."""
+    import cv2
+
+    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def cached_sentences(

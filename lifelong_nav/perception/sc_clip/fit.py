@@ -27,7 +27,7 @@ class FitConfig:
     """How a head is trained."""
 
     hidden: int = param(256, "", 8, 4096, "Width of each voice's hidden layer.")
-    epochs: int = param(40, "", 1, 10_000, "Passes over the samples.")
+    epochs: int = param(25, "", 1, 10_000, "Passes over the samples.")
     batch: int = param(256, "", 2, 65_536, "Samples per step; each is a negative for the others.")
     rate: float = param(2e-3, "", 1e-7, 1.0, "Peak learning rate of AdamW; cosine to zero.")
     decay: float = param(0.05, "", 0.0, 10.0, "Weight decay of the matrices.")
@@ -40,7 +40,8 @@ class FitConfig:
     alone: float = param(0.5, "", 0.0, 100.0, "Weight of each voice's loss when it speaks alone.")
     components: int = param(32, "", 1, 384, "Principal components the short caption is matched by.")
     clause_dropout: float = param(0.1, "", 0.0, 0.9, "Share of clauses that are not heard in a step.")
-    noise: float = param(0.0, "", 0.0, 10.0, "Sigma of noise on the picture's standardised features.")
+    noise: float = param(1.0, "", 0.0, 10.0, "Sigma of noise on the picture's standardised features.")
+    directions: int = param(256, "", 0, 65_536, "Principal directions a new picture voice reads; 0 all.")
     rank: int = param(0, "", 0, 256, "0 trains all weights; else low-rank changes of this rank on `init`.")
     clip: float = param(1.0, "", 0.0, 1e6, "Longest gradient.")
 
@@ -100,7 +101,7 @@ def fit_head(
     try:
         generator = torch.Generator().manual_seed(seed)
         head = init or new_head(data, config, trunk=trunk, space=space, skip_start=skip_start, seed=seed)
-        run = _Run(data, config, head, generator)
+        run = _Run(data, config, head, generator, fresh=init is None)
         steps = run.train(progress)
     finally:
         torch.set_num_threads(threads)
@@ -137,7 +138,9 @@ def new_head(
 class _Run:
     """One training: tensors, trainable weights, steps."""
 
-    def __init__(self, data: FitData, config: FitConfig, head: ContextHead, generator: Any) -> None:
+    def __init__(
+        self, data: FitData, config: FitConfig, head: ContextHead, generator: Any, fresh: bool
+    ) -> None:
         import torch
 
         n, self.dim = data.long.shape
@@ -153,6 +156,7 @@ class _Run:
         self.prompts = {k: _tensor(v) for k, v in data.prompts.items()}
         self.labels = {k: torch.from_numpy(np.asarray(v, dtype=np.int64)) for k, v in data.labels.items()}
         self.weight = _tensor(np.ones(n) if data.weight is None else data.weight)
+        self.projection = self._project(config.directions) if fresh and not config.rank else None
         self.trained = self._trainable()
         width = min(config.components, self.dim, config.batch - 1)
         self.basis = torch.linalg.qr(torch.randn(self.dim, width, generator=generator))[0]
@@ -165,6 +169,25 @@ class _Run:
             raise InputError(f"Inputs of width {rows.shape[1]}, the head wants {width}.", "Use its trunk.")
         present = np.isfinite(rows).all(1)
         return torch.from_numpy(np.nan_to_num(rows)), torch.from_numpy(present.astype(np.float32))[:, None]
+
+    def _project(self, count: int) -> Any:
+        """Principal directions (F, k) of the standardised picture features, None for all.
+
+        A step costs less that way, and directions that never varied are never read.
+        """
+        import torch
+
+        n, width = self.image.shape
+        if not 0 < count < min(n, width):
+            return None
+        z = (self.image - self.base["image.mean"]) * self.base["image.scale"] * self.has_image
+        state = torch.get_rng_state()
+        torch.manual_seed(0)  # the sketch draws from the global generator
+        _, _, axes = torch.svd_lowrank(z, q=count, niter=2)
+        torch.set_rng_state(state)
+        self.reduced = z @ axes
+        self.base["image.w1"] = self.base["image.w1"] @ axes
+        return axes
 
     def _trainable(self) -> Weights:
         import torch
@@ -184,7 +207,7 @@ class _Run:
         return {k: v.requires_grad_(True) for k, v in trained.items()}
 
     def weights(self) -> Weights:
-        """Base and trained weights, adapters merged."""
+        """Base and trained weights, adapters merged; the picture's first matrix in its own directions."""
         out = dict(self.base)
         for name, value in self.trained.items():
             if name.endswith(".a"):
@@ -194,7 +217,10 @@ class _Run:
         return out
 
     def params(self) -> Params:
-        return {k: v.detach().numpy().astype(np.float32) for k, v in self.weights().items()}
+        weights = self.weights()
+        if self.projection is not None:
+            weights["image.w1"] = weights["image.w1"] @ self.projection.T
+        return {k: v.detach().numpy().astype(np.float32) for k, v in weights.items()}
 
     def train(self, progress: Callable[[int, int, float], None] | None) -> int:
         import torch
@@ -229,8 +255,8 @@ class _Run:
         from torch.nn.functional import normalize
 
         weights = self.weights()
-        image = self._speak(weights, "image", self.image[rows]) * self.has_image[rows]
-        facts = self._speak(weights, "facts", self.facts[rows]) * self.has_facts[rows]
+        image = self._see(weights, rows) * self.has_image[rows]
+        facts = self._read(weights, rows) * self.has_facts[rows]
         total = self._terms(normalize(image + facts, dim=1, eps=1e-6), rows, track=True)
         if self.config.alone:
             for part, has in ((image, self.has_image), (facts, self.has_facts)):
@@ -263,26 +289,36 @@ class _Run:
             )
         return total
 
-    def _speak(self, w: Weights, name: str, x: Any) -> Any:
-        """A voice with its skip and dropout; the arithmetic of `head.ContextHead.parts`."""
+    def _see(self, w: Weights, rows: Any) -> Any:
+        """The picture's part; the arithmetic of `head.ContextHead.parts` with noise and dropout."""
         import torch
+
+        if self.projection is None:
+            z = (self.image[rows] - w["image.mean"]) * w["image.scale"]
+        else:
+            z = self.reduced[rows]
+        if self.config.noise:
+            z = z + self.config.noise * torch.randn(z.shape, generator=self.generator)
+        out, start = self._layers(w, "image", z), self.head.skip_start
+        return out if start < 0 else out + w["image.skip"] * self.image[rows, start : start + self.dim]
+
+    def _read(self, w: Weights, rows: Any) -> Any:
+        """The facts' part, now and then without one of its clauses."""
+        import torch
+
+        clauses = self.facts[rows].reshape(len(rows), -1, self.dim)
+        if self.config.clause_dropout:
+            clauses = clauses * self._keep((*clauses.shape[:2], 1), self.config.clause_dropout)
+        z = (clauses.flatten(1) - w["facts.mean"]) * w["facts.scale"]
+        return self._layers(w, "facts", z) + torch.einsum("ncd,c->nd", clauses, w["facts.skip"])
+
+    def _layers(self, w: Weights, name: str, z: Any) -> Any:
         from torch.nn import functional
 
-        if name == "facts" and self.config.clause_dropout:
-            heard = self._keep((len(x), x.shape[1] // self.dim, 1), self.config.clause_dropout)
-            x = (x.reshape(len(x), -1, self.dim) * heard).reshape(x.shape)
-        z = (x - w[f"{name}.mean"]) * w[f"{name}.scale"]
-        if name == "image" and self.config.noise:
-            z = z + self.config.noise * torch.randn(z.shape, generator=self.generator)
         hidden = functional.relu(functional.linear(z, w[f"{name}.w1"], w[f"{name}.b1"]))
         if self.config.dropout:
             hidden = hidden * self._keep(hidden.shape, self.config.dropout) / (1.0 - self.config.dropout)
-        out = functional.linear(hidden, w[f"{name}.w2"], w[f"{name}.b2"])
-        if name == "image":
-            start = self.head.skip_start
-            return out if start < 0 else out + w["image.skip"] * x[:, start : start + self.dim]
-        clauses = x.reshape(len(x), -1, self.dim)
-        return out + torch.einsum("ncd,c->nd", clauses, w["facts.skip"])
+        return functional.linear(hidden, w[f"{name}.w2"], w[f"{name}.b2"])
 
     def _keep(self, shape: Any, dropout: float) -> Any:
         import torch
