@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for entry in _chosen(arguments.names, arguments.all):
         print(f"{entry.name}: {entry.source}, {entry.licence}")
         place = fetch(entry, arguments.to or user_cache(), arguments.source, arguments.timeout, say=_progress)
-        print(f"{entry.name}: {place}, sha256 {sha256(place)[:16]}... as published")
+        digest = sha256(place)
+        whose = "as published" if digest == entry.sha256 else "a known export of the same network by others"
+        print(f"{entry.name}: {place}, sha256 {digest[:16]}... {whose}")
     return 0
 
 
@@ -132,6 +134,7 @@ def _copy(entry: DetectorFile, place: Path, target: Path) -> Path:
             f"Take it from {' or '.join(entry.urls)}; other weights are used by naming their file.",
         )
     atomic_write(target, file.read_bytes())
+    target.chmod(0o644)  # what the installer fetched, the robot's user reads
     return target
 
 

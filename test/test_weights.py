@@ -213,7 +213,9 @@ def test_from_a_mirror_or_a_folder(server, tmp_path):
     (stick / "toy.onnx").write_bytes(CONTENT)
     for source in (stick, stick / "toy.onnx"):
         target = tmp_path / "to" / source.name
-        assert fetch(entry(), target, str(source)).read_bytes() == CONTENT
+        place = fetch(entry(), target, str(source))
+        assert place.read_bytes() == CONTENT
+        assert place.stat().st_mode & 0o444 == 0o444
     (stick / "toy.onnx").write_bytes(CONTENT[:-1])
     with pytest.raises(WeightsError, match="not the published"):
         fetch(entry(), tmp_path / "b", str(stick))
@@ -244,6 +246,7 @@ def test_the_command(server, tmp_path, monkeypatch, capsys):
     assert weights.main([]) == 0
     said = capsys.readouterr().out
     assert "MIT" in said
+    assert "as published" in said
     place = tmp_path / "lifelong_nav" / "weights" / "toy.onnx"
     assert find_detector() == find_detector("toy") == place
     assert published_as(place) == toy

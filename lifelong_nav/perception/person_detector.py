@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import ConfigError, InputError, require_package
+from lifelong_nav.core.storage import sha256
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.detector_decode import (
     PERSON,
@@ -87,7 +88,10 @@ class PersonDetector:
         if not 10_000 < size < _MOST_BYTES:
             raise InputError(f"{path} has {size} bytes.", "That is no detector; fetch it again.")
         published = published_as(path)
-        origin = f"{published.name} ({published.licence})" if published else f"{path.name} (unknown origin)"
+        origin = f"{path.name} of unknown origin"
+        if published is not None:
+            exact = sha256(path) == published.sha256
+            origin = f"{published.name} ({published.licence}{'' if exact else '; exported by others'})"
         try:
             return PersonDetector(path.read_bytes(), config, origin)
         except InputError as error:
