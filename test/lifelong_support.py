@@ -10,6 +10,7 @@ import numpy as np
 from lifelong_nav.perception.lifelong.asking import Moment
 from lifelong_nav.perception.lifelong.samples import Samples, make_samples
 from lifelong_nav.perception.sc_clip.head import ContextHead
+from lifelong_nav.perception.social_scene import SCENARIOS
 
 DIM, WIDTH, CLAUSES, HIDDEN = 24, 40, 3, 32
 SPACE, TRUNK = "test-space", "test-trunk"
@@ -27,16 +28,9 @@ def encode(texts: list[str] | tuple[str, ...]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
-SENTENCES = {
-    "free_passage": "The way is free and nobody is near the robot.",
-    "crowd": "The robot moves through a dense crowd of people who walk in all directions.",
-    "queue": "A line of people waits at a counter across the robot's way.",
-    "narrow_doorway": "A person and the robot meet at a narrow doorway.",
-    "following": "The robot follows a person who leads the way.",
-    "photo_session": "A person takes a photo of others and the robot must not pass between them.",
-}
 BASE = ("free_passage", "crowd", "queue", "narrow_doorway", "following")
 NEW = "photo_session"
+SENTENCES = {name: SCENARIOS[name] for name in (*BASE, NEW)}
 
 
 @dataclass
@@ -44,12 +38,13 @@ class World:
     """Where each scenario lies in features and facts."""
 
     seed: int = 0
-    spread: float = 0.6
+    spread: float = 0.4
     noise: float = 0.25
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
-        self.codes = {n: rng.normal(size=8) for n in SENTENCES}
+        apart = np.linalg.qr(rng.normal(size=(8, len(SENTENCES))))[0].T * 2.5
+        self.codes = dict(zip(SENTENCES, apart, strict=True))
         self.to_image, self.to_facts = rng.normal(size=(8, WIDTH)), rng.normal(size=(8, CLAUSES * DIM)) * 0.3
 
     def episode(
