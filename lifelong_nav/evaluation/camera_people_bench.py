@@ -3,7 +3,7 @@
 Scoring: every scan after the first 0.5 s; a report is right within 0.5 m of a person (one to one). Wanted
 are the people within 7 m who are in plain view of the lidar or show a third of themselves in the newest
 picture; reports of the others count neither way. `in view` looks only at what the camera covers, `all
-round` at the whole circle. The scenarios here took no part in setting any parameter.
+round` at the whole circle. Parameters were set on other scenarios, and the seeds here were never looked at.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SCENARIOS = (
 )
 """Held out: standing, an office full of furniture, groups, walking, close up, many."""
 
-SEEDS = (101, 102, 103)
+SEEDS = (201, 202, 203)
 SECONDS = (6.0, 8.0)
 """Of a run: quick, full."""
 
@@ -224,9 +224,10 @@ def run(quick: bool = False) -> BenchResult:
 
 
 _NOTES = (
-    f"People in the simulator, {len(SCENARIOS)} scenarios and seeds {', '.join(map(str, SEEDS))} that took "
-    f"no part in setting parameters (quick: 2 and 1). Pictures of 320 x 240 at {PICTURE_RATE:.0f} Hz arrive "
-    f"{LATE} s late; people within {REACH:.0f} m.",
+    f"People in the simulator, {len(SCENARIOS)} scenarios and seeds {', '.join(map(str, SEEDS))} (quick: 2 "
+    "and 1). Parameters were set on other scenarios; these, with other seeds, were looked at twice while the "
+    f"method was built. Pictures of 320 x 240 at {PICTURE_RATE:.0f} Hz arrive {LATE} s late; people within "
+    f"{REACH:.0f} m.",
     "Late is from coming into view to the first report within 0.5 m; who is never reported counts until "
     "they leave.",
     "Rendered people are easier for the detector than people in bad light: expect less on a real camera.",
