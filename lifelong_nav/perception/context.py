@@ -107,7 +107,7 @@ class ContextEstimator:
         fused = voices.fused[0]
         probabilities = parts.captions.probabilities(fused, temperature_of(parts.head))
         state = FULL if len(moments) == 2 else IMAGE if facts is None else FACTS
-        novelty, novel = self._judge(now, image, facts)
+        novelty, novel = self._judge(now, image, facts, fused)
         return SocialContext(
             stamp=max(m.stamp for m in moments),
             state=state,
@@ -125,12 +125,14 @@ class ContextEstimator:
             false_alarm_rate=0.0 if parts.gate is None else parts.gate.false_alarm_rate,
         )
 
-    def _judge(self, now: float, image: Moment | None, facts: Moment | None) -> tuple[float, bool]:
+    def _judge(
+        self, now: float, image: Moment | None, facts: Moment | None, fused: FloatArray
+    ) -> tuple[float, bool]:
         """Novelty at the pace that the gate was calibrated for; in between the last word holds."""
         gate = self.parts.gate
         if gate is not None and not 0.0 <= now - self._judged < 0.95 / self.config.novelty_rate:
             vectors = (None if m is None else m.vector for m in (image, facts))
-            reading = gate.judge(now, *vectors)
+            reading = gate.judge(now, *vectors, fused)
             self._judged, self._novelty = now, (reading.novelty, reading.novel)
         return self._novelty
 

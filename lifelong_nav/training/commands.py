@@ -60,6 +60,7 @@ def train_sc_clip(
     folder: Path, data: Path, pictures: int, seed: int, workers: int, progress: StageBars
 ) -> None:
     """Data, trunk, heads of three seeds, scores, card; then what the learner starts from."""
+    from lifelong_nav.perception.sc_clip.head import ContextHead
     from lifelong_nav.perception.sc_clip.image_trunk import ImageTrunk
     from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
     from lifelong_nav.training.sc_clip import TrainConfig, train
@@ -75,7 +76,7 @@ def train_sc_clip(
     )  # fmt: skip
     trunk = ImageTrunk.load(folder / "trunk")
     scenes = load_scene_set(data / "data", data / "cache", trunk, encoder, encoder.space, progress)
-    ship(folder, scenes, encoder, encoder.space, seed)
+    ship(folder, scenes, ContextHead.load(folder / "head"), encoder, encoder.space, seed)
 
 
 def train_text_tower(folder: Path, data: Path, seed: int, progress: StageBars) -> None:

@@ -15,6 +15,7 @@ from lifelong_nav.perception.context_files import MEMORY_FILE
 from lifelong_nav.perception.lifelong.samples import Samples, make_samples, to_tensors
 from lifelong_nav.perception.sc_clip.attributes import Encoder
 from lifelong_nav.perception.sc_clip.database import CaptionDatabase
+from lifelong_nav.perception.sc_clip.head import ContextHead
 from lifelong_nav.perception.sc_clip.novelty import NoveltyConfig, NoveltyGate, fit_gate
 from lifelong_nav.perception.social_scene import SCENARIOS
 from lifelong_nav.training.sc_clip_data import SceneSet
@@ -23,19 +24,20 @@ CAPTIONS, EPISODES, PICTURES = 16, 8, 4
 """Of every scenario: captions in the database; episodes in the memory, and pictures of each."""
 
 
-def ship(out: Path, scenes: SceneSet, encoder: Encoder, space: str, seed: int = 0) -> None:
+def ship(out: Path, scenes: SceneSet, head: ContextHead, encoder: Encoder, space: str, seed: int = 0) -> None:
     """Write `captions/`, `novelty/` and `memory/` of a model folder.
 
     Args:
         out: the model folder.
         scenes: the dataset as vectors; test pictures are left out.
+        head: the head that ships, to which the gate belongs.
         encoder: the text tower.
         space: version of its caption space.
         seed: of the choice.
     """
     train, val = (scenes.rows(scenes.where("split", [s])) for s in ("train", "val"))
     captions(train, encoder, space).save(out / "captions")
-    gate(train, val, seed).save(out / "novelty")
+    gate(train, val, head, seed).save(out / "novelty")
     tensors = to_tensors(memory(train, seed))
     facts = {
         "space": space,
@@ -60,7 +62,9 @@ def captions(scenes: SceneSet, encoder: Encoder, space: str) -> CaptionDatabase:
     return db
 
 
-def gate(train: SceneSet, val: SceneSet, seed: int = 0, config: NoveltyConfig | None = None) -> NoveltyGate:
+def gate(
+    train: SceneSet, val: SceneSet, head: ContextHead, seed: int = 0, config: NoveltyConfig | None = None
+) -> NoveltyGate:
     """A novelty gate that knows the training pictures and is calibrated on the validation ones."""
     parts = [(_samples(train), False), (_samples(val), True)]
     image, facts = (
@@ -69,7 +73,11 @@ def gate(train: SceneSet, val: SceneSet, seed: int = 0, config: NoveltyConfig | 
     scenario = np.concatenate([s.scenario for s, _ in parts])
     episode = np.concatenate([s.episode for s, _ in parts])
     held = np.concatenate([np.full(len(s), h) for s, h in parts])
-    return fit_gate(image, facts, scenario, episode, held, config, seed)
+
+    def embed(x: FloatArray | None, y: FloatArray | None) -> FloatArray:
+        return head.embed(x, y).fused
+
+    return fit_gate(image, facts, embed, scenario, episode, held, config, seed)
 
 
 def memory(scenes: SceneSet, seed: int = 0) -> Samples:
