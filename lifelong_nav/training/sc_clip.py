@@ -44,9 +44,9 @@ class SpacedEncoder(Encoder):
 class TrainConfig:
     """What is trained on how much."""
 
-    train: int = param(9000, "", 0, 10_000_000, "Pictures for training.")
-    val: int = param(1500, "", 0, 10_000_000, "Pictures for choosing and calibrating.")
-    test: int = param(3000, "", 0, 10_000_000, "Pictures for the figures.")
+    train: int = param(6000, "", 0, 10_000_000, "Pictures for training.")
+    val: int = param(1000, "", 0, 10_000_000, "Pictures for choosing and calibrating.")
+    test: int = param(2000, "", 0, 10_000_000, "Pictures for the figures.")
     data_seed: int = param(0, "", 0, 2**31 - 1, "Of the dataset.")
     workers: int = param(1, "", 1, 256, "Processes that render.")
     calibration: int = param(240, "", 16, 10_000, "Pictures that set the ranges of the int8 trunk.")
@@ -105,7 +105,7 @@ def train(
 
 
 def publish(out: Path, work: Path, head: ContextHead, encoder: SpacedEncoder, scores: dict[str, Any]) -> None:
-    """Ship trunk, open_clip weights (where the text tower's are there), card and, last, the head."""
+    """Ship trunk, open_clip's image tower, card and, last, the head."""
     from lifelong_nav.perception.sc_clip import open_clip_bundle as bundle
 
     card = read_json(work / "trunk" / "trunk.json")
@@ -113,12 +113,8 @@ def publish(out: Path, work: Path, head: ContextHead, encoder: SpacedEncoder, sc
     for file in shipped.values():
         atomic_write(out / "trunk" / file["name"], (work / "trunk" / file["name"]).read_bytes())
     atomic_write_json(out / "trunk" / "trunk.json", {**card, "files": shipped})
-    text = next(
-        (p for p in (out / "text" / "tower.safetensors", work / "tower.safetensors") if p.is_file()), None
-    )
-    if text is not None:
-        facts = {"space": encoder.space, "trunk": head.trunk}
-        bundle.write_open_clip(out / "open_clip", _torch_trunk(encoder), head, bundle.text_state(text), facts)
+    facts = {"space": encoder.space, "trunk": head.trunk}
+    bundle.write_image_tower(out / "open_clip", _torch_trunk(encoder), head, facts)
     atomic_write(out / "README.md", model_card(scores).encode())
     head.save(out / "head")
 

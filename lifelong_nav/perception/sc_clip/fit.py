@@ -178,7 +178,7 @@ class _Run:
         import torch
 
         n, width = self.image.shape
-        if not 0 < count < min(n, width):
+        if not 0 < count < min(n, width) or not bool(self.has_image.any()):
             return None
         z = (self.image - self.base["image.mean"]) * self.base["image.scale"] * self.has_image
         state = torch.get_rng_state()
