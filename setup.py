@@ -90,7 +90,7 @@ setup(
         "orca": ["pyrvo>=0.4.3"],
         "dev": [
             "ruff", "mypy", "import-linter", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
-            "mcap-ros2-support", "selenium", "mutmut",
+            "mcap-ros2-support", "selenium", "mutmut", "scikit-image",
         ],
     },
     entry_points={

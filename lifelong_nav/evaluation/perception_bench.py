@@ -24,7 +24,7 @@ from lifelong_nav.training.scene_data import SceneDataConfig, generate, iter_ima
 SEEDS = (0, 1, 2)
 DATA_SEED = 1000
 """Not the seed of the shipped model's data."""
-FULL = {"train": 5400, "val": 900, "test": 2100}
+FULL = {"train": 4200, "val": 700, "test": 1400}
 QUICK = {"train": 840, "val": 168, "test": 336}
 _FRAMES = 300
 
