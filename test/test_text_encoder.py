@@ -111,7 +111,7 @@ def test_vectors_are_unit_and_of_the_space(encoder):
     assert out.shape == (4, 384)
     assert out.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(out, axis=1), 1.0, atol=1e-5)
-    assert encoder.space == SPACE
+    assert encoder.space.startswith(SPACE)
     assert encoder.encode([]).shape == (0, 384)
 
 

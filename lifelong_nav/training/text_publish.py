@@ -120,8 +120,9 @@ def publish(
     folder = models / "text"
     atomic_write(folder / TOKENIZER, tokenizer.to_str().encode())
     export_int8(tower, folder / MODEL)
+    space = f"{SPACE}/{sha256(folder / MODEL)[:8]}"  # other weights are another space
     facts: dict[str, Any] = {
-        "schema": SCHEMA, "space": SPACE, "model": MODEL, "tokenizer": TOKENIZER, "context": context,
+        "schema": SCHEMA, "space": space, "model": MODEL, "tokenizer": TOKENIZER, "context": context,
         "files": {name: sha256(folder / name) for name in (MODEL, TOKENIZER, bpe.name)},
     }  # fmt: skip
     atomic_write_json(folder / "manifest.json", facts)
@@ -140,6 +141,6 @@ def publish(
     }
     atomic_write_json(folder / "manifest.json", facts)
     weights = {f"text.{n}": p.detach().half().numpy() for n, p in tower.named_parameters()}
-    described = {"space": SPACE, "steps": step, "scores": facts["scores"]["held_out"]}
+    described = {"space": space, "steps": step, "scores": facts["scores"]["held_out"]}
     save_checkpoint(models / "open_clip" / "text.safetensors", weights, described)
     return facts
