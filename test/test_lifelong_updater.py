@@ -24,7 +24,7 @@ from lifelong_nav.perception.social_scene import SocialScene
 WORLD = World()
 VECTORS = dict(zip(SENTENCES, encode(list(SENTENCES.values())), strict=True))
 CONFIGS = Configs(
-    update=UpdateConfig(iterations=50, rank=6),
+    update=UpdateConfig(iterations=60, rank=8, rate=4e-3, batch_new=32, batch_replay=96, smoothing=0.8),
     ask=AskConfig(share=0.05, burst=4.0, reach=1.0),
     novelty=NoveltyConfig(frames=4, votes=3, image_dims=8, facts_dims=8, embedding_dims=6, bank=300),
 )
@@ -39,7 +39,16 @@ def shipped() -> Shipped:
     memory = ReplayMemory()
     memory.add(samples)
     train = memory.training()
-    fit = UpdateConfig(rank=0, iterations=120, rate=4e-3, batch_new=128, batch_replay=0, distill_weight=0.0)
+    fit = UpdateConfig(
+        rank=0,
+        iterations=120,
+        rate=4e-3,
+        batch_new=128,
+        batch_replay=0,
+        distill_weight=0.0,
+        layers="all",
+        smoothing=0.5,
+    )
     head = update(blank_head(train), train, None, None, {n: VECTORS[n] for n in BASE}, fit).head
     return Shipped(head, captions(), samples)
 

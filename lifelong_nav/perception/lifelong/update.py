@@ -21,7 +21,7 @@ from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.lifelong.head_torch import Batch, TorchHead, one_thread, to_batch, unit_rows
 from lifelong_nav.perception.lifelong.samples import Samples
-from lifelong_nav.perception.lifelong.update_config import UpdateConfig
+from lifelong_nav.perception.lifelong.update_config import LAYERS, UpdateConfig
 from lifelong_nav.perception.sc_clip.head import ContextHead
 
 STRIKES = 3
@@ -98,7 +98,7 @@ def update(
     fresh = new.scenarios if fresh is None else fresh
     _check(new, replay, held_out, names)
     anchors = unit_rows(np.stack([sentences[n] for n in names]))
-    learner = TorchHead(head, config.rank, seed)
+    learner = TorchHead(head, config.rank, seed, LAYERS[config.layers])
     data = _Data(to_batch(new, names), None if replay is None or not len(replay) else to_batch(replay, names))
     with torch.no_grad():
         old = None if data.replay is None else learner.embed(data.replay, learner.weights(0.0))
@@ -129,6 +129,7 @@ def update(
             continue
         strikes = 0
         optimiser.step()
+        learner.track(config.smoothing)
         if step % config.evaluate_every == 0 or step == config.iterations:
             trail.append((step, learner.snapshot(), judge.look(learner)))
     return _choose(learner, trail, judge, fresh, skipped, reason, rolled_back=strikes >= STRIKES)
@@ -161,7 +162,9 @@ def _loss(
         drift = (1.0 - (learner.embed(whole) * old[rows]).sum(dim=1)).mean()
     else:
         drift = torch.zeros(())
-    found = learner.embed(_disturbed(batch, learner, config, rng))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    heard = _disturbed(batch, learner, config, rng, generator)
+    found = learner.embed(heard, dropout=config.dropout, generator=generator)
     weight = batch.weight / batch.weight.mean()
     named = functional.cross_entropy(found @ anchors.T / config.temperature, batch.label, reduction="none")
     loss = (weight * named).mean() + config.distill_weight * drift
@@ -175,13 +178,14 @@ def _loss(
     return loss
 
 
-def _disturbed(batch: Batch, learner: TorchHead, config: UpdateConfig, rng: np.random.Generator) -> Batch:
+def _disturbed(
+    batch: Batch, learner: TorchHead, config: UpdateConfig, rng: np.random.Generator, generator: Any
+) -> Batch:
     """The batch with noise on inputs and, here and there, one of two voices silent."""
     n = len(batch)
     drop = torch.from_numpy(rng.random((n, 1)) < config.voice_drop)
     which = torch.from_numpy(rng.random((n, 1)) < 0.5)
     both = (batch.has_image > 0) & (batch.has_facts > 0) & drop
-    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
 
     def noisy(x: Tensor, name: str) -> Tensor:
         if not config.noise:
@@ -215,7 +219,7 @@ class _Judge:
         if self.batch is None:
             return {}
         with torch.no_grad():
-            scores = learner.embed(self.batch, learner.weights(share)) @ self.anchors.T
+            scores = learner.embed(self.batch, learner.weights(share, learner.mean)) @ self.anchors.T
             log = functional.log_softmax(scores / self.config.temperature, dim=1)
         label = self.batch.label
         right = (scores.argmax(dim=1) == label).numpy()
