@@ -135,7 +135,7 @@ def tell_apart(
     for k, frame in frames.items():
         value, owner = window_scores(frame, np.concatenate(stays[k]).astype(np.int64), gate.config)
         windows[k] = (value, owner)
-    limit = float(gate.calibration["both"][_rank(gate)])
+    limit = gate.threshold("both")  # the level as the stream has moved it
     value, owner = windows[True]
     return Novel(
         family,
@@ -175,8 +175,3 @@ def auroc(known: FloatArray, new: FloatArray) -> float:
 
     ranks = rankdata(np.concatenate([known, new]))[len(known) :].sum()
     return float((ranks - len(new) * (len(new) + 1) / 2.0) / (len(known) * len(new)))
-
-
-def _rank(gate: NoveltyGate) -> int:
-    known = len(gate.calibration["both"])
-    return min(int(np.ceil((known + 1) * (1.0 - gate.config.false_alarms))), known) - 1

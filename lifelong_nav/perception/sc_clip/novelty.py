@@ -47,7 +47,7 @@ class NoveltyConfig:
     votes: int = param(3, "", 1, 100, "Of these, how many must be strange.")
     max_gap: float = param(1.5, "s", 0.05, 60.0, "A longer gap between moments starts a new window.")
     false_alarms: float = param(0.02, "", 0.0005, 0.5, "Share of known windows that may count as new.")
-    adapt: float = param(0.05, "", 0.0, 1.0, "How fast false alarms found by the teacher move the threshold.")
+    adapt: float = param(0.3, "", 0.0, 1.0, "How fast false alarms found by the teacher move the threshold.")
     neighbours: int = param(5, "", 1, 100, "Neighbour whose distance counts.")
     knn_share: float = param(0.25, "", 0.0, 1.0, "Weight of the kNN against the Mahalanobis distance.")
     image_dims: int = param(96, "", 2, 1024, "Principal components of the picture features.")
@@ -147,6 +147,8 @@ class NoveltyGate:
     def feedback(self, known: bool) -> None:
         """The teacher's word on the windows called new since the last word: settle them, move the threshold.
 
+        The level never rises above the rate asked for: few false alarms are no reason for more.
+
         Args:
             known: the scene was a known one: they were false alarms.
         """
@@ -157,7 +159,7 @@ class NoveltyGate:
         self._pending = 0
         target = self.config.false_alarms
         moved = self.level + self.config.adapt * (target - self.false_alarm_rate)
-        self.level = float(np.clip(moved, target / 8.0, target * 4.0))
+        self.level = float(np.clip(moved, target / 8.0, target))
 
     def state(self) -> dict[str, float]:
         """Threshold and counts, for a restart."""
