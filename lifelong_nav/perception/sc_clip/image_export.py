@@ -120,6 +120,9 @@ def fold_pads(path: Path) -> int:
         node.input[0] = pad.input[0]
         graph.node.remove(pad)
         folded += 1
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [t for t in graph.initializer if t.name not in used]:
+        graph.initializer.remove(tensor)
     onnx.save(model, str(path))
     return folded
 
