@@ -240,14 +240,16 @@ class _Run:
             at = (step % per_epoch) * batch
             loss = self.loss(order[at : at + batch])
             if not bool(torch.isfinite(loss)):
-                raise LifelongNavError(f"The loss is {loss.item()} at step {step}.", "Check the inputs.")
+                raise LifelongNavError(
+                    f"The loss is {float(loss.detach())} at step {step}.", "Check the inputs."
+                )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([*matrices, *others], c.clip)
             optimiser.step()
             schedule.step()
             if progress:
-                progress(step + 1, steps, loss.item())
+                progress(step + 1, steps, float(loss.detach()))
         return steps
 
     def loss(self, rows: Any) -> Any:
