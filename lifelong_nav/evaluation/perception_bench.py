@@ -1,8 +1,8 @@
 """`lifelong-nav bench perception`: what SC-CLIP understands, how it keeps learning, what it costs.
 
 Four parts: retrieval of scenarios on held-out scenes; a stream of new scenarios; encoder cost; people from
-camera and lidar. The pictures are drawn anew from a seed that no shipped weight has seen, and kept below
-runs/ so that an interrupted run goes on.
+camera and lidar. The pictures are those of `lifelong-nav train sc-clip` (drawn where they are not there
+yet); every head that is scored is trained here, on the training split alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ from lifelong_nav.evaluation import camera_people_bench, context_bench, encoder_
 from lifelong_nav.evaluation.bench import BenchResult
 from lifelong_nav.perception.context_files import ModelFiles, load_trunk, model_folder
 from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
+from lifelong_nav.training.sc_clip import TrainConfig
 from lifelong_nav.training.sc_clip_data import SceneSet, load_scene_set
 from lifelong_nav.training.scene_data import SceneDataConfig, generate, iter_images
 
 SEEDS = (0, 1, 2)
-DATA_SEED = 1000
-"""Not the seed of the shipped model's data."""
-FULL = {"train": 4200, "val": 700, "test": 1400}
 QUICK = {"train": 840, "val": 168, "test": 336}
 _FRAMES = 300
 
@@ -35,11 +33,13 @@ def run(quick: bool = False) -> BenchResult:
     Args:
         quick: fewer pictures, one seed.
     """
-    folder = Path("runs") / f"bench-perception{'-quick' if quick else ''}"
+    folder = Path("runs") / ("bench-perception-quick" if quick else "sc-clip-data")
     files = ModelFiles()
     encoder = TextEncoder.load(model_folder(files) / "text")
     trunk = load_trunk(files, model_folder(files))
-    root = draw(folder / "data", QUICK if quick else FULL)
+    full = TrainConfig()
+    sizes = QUICK if quick else {"train": full.train, "val": full.val, "test": full.test}
+    root = draw(folder / "data", sizes)
     with tqdm(desc="reading", unit="") as bar:
         scenes = load_scene_set(root, folder / "cache", trunk, encoder, encoder.space, _to(bar))
     seeds = SEEDS[:1] if quick else SEEDS
@@ -60,7 +60,7 @@ def draw(root: Path, sizes: dict[str, int]) -> Path:
     """The dataset of the benchmark; what is there already is kept."""
     with tqdm(total=sum(sizes.values()), desc="drawing scenes", unit=" pictures") as bar:
         generate(
-            root, **sizes, seed=DATA_SEED, workers=max(1, (os.cpu_count() or 1)), progress=_count(bar),
+            root, **sizes, seed=0, workers=max(1, (os.cpu_count() or 1)), progress=_count(bar),
             config=SceneDataConfig(),
         )  # fmt: skip
     return root

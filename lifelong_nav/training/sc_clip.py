@@ -44,7 +44,7 @@ class SpacedEncoder(Encoder):
 class TrainConfig:
     """What is trained on how much."""
 
-    train: int = param(6000, "", 0, 10_000_000, "Pictures for training.")
+    train: int = param(9000, "", 0, 10_000_000, "Pictures for training.")
     val: int = param(1000, "", 0, 10_000_000, "Pictures for choosing and calibrating.")
     test: int = param(2000, "", 0, 10_000_000, "Pictures for the figures.")
     data_seed: int = param(0, "", 0, 2**31 - 1, "Of the dataset.")

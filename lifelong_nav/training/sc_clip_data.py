@@ -128,6 +128,8 @@ def load_scene_set(
     labels = {
         name: prompts[name].labels(getattr(s, name) for s in scenes) for name in ATTRIBUTES
     }  # a scenario that is not among the prompts is -1
+    certain = np.array([bool(r.get("certain", True)) for r in records])
+    labels["scenario"][~certain] = -1  # a combination may fit several scenarios: it teaches none
     facts = np.stack([np.concatenate([vectors[place[c]] for c in three]) for three in clauses])
     return SceneSet(
         tuple(records), features, facts.astype(np.float32), vectors[[place[t] for t in long]],
