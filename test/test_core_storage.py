@@ -222,3 +222,11 @@ def test_a_real_map_loads(data_folder):
     grid = load_map(data_folder / "robot_bags/olin_rosbag2/maps/mac_1st_floor_final.yaml")
     assert (grid.data == OCCUPIED).sum() > 1000
     assert (grid.data == FREE).sum() > 10000
+
+
+@pytest.mark.parametrize("padding", range(0, 260, 4))
+def test_no_length_of_the_header_is_taken_for_a_pickle(tmp_path, padding):
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, {"x" * (padding + 1): np.ones(2, dtype=np.float32)}, {"a": 1})
+    tensors, _ = load_checkpoint(path)
+    assert list(tensors) == ["x" * (padding + 1)]

@@ -37,6 +37,11 @@ def save_checkpoint(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mapp
     atomic_write_json(path.with_suffix(".json"), dict(facts))
 
 
+def _has_header(data: bytes) -> bool:
+    """Begins like safetensors: a length that fits, then JSON. Lengths may begin with a pickle's first byte."""
+    return len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
+
+
 def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read back what `save_checkpoint` wrote.
 
@@ -50,7 +55,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"Cannot read {path}: {error.strerror}.", fix) from error
-    if data.startswith(_PICKLE_STARTS):
+    if not _has_header(data) and data.startswith(_PICKLE_STARTS):
         raise CheckpointError(
             f"{path} is a pickle, zip or npy file, which can run code when loaded.",
             "Convert it to safetensors where it came from.",
