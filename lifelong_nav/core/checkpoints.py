@@ -38,7 +38,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mapp
 
 
 def _has_header(data: bytes) -> bool:
-    """Begins like safetensors: a length that fits, then JSON. Lengths may begin with a pickle's first byte."""
+    """Begins like safetensors: a length that fits, then JSON; lengths may begin like a pickle."""
     return len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
 
 
