@@ -177,7 +177,7 @@ def test_a_batch_that_contradicts_itself_is_refused(base):
 def test_the_guard_names_every_reason(base):
     head, memory = base
     held = memory.held_out()
-    wild = dataclasses.replace(head, params={n: v * 3.0 for n, v in head.params.items()})
+    wild = dataclasses.replace(head, params={n: v * 4.0 for n, v in head.params.items()})
     verdict = judge(head, wild, held, (NEW,), VECTORS, config=GuardConfig())
     assert not verdict.accepted
     assert any("weights" in r for r in verdict.reasons)

@@ -111,9 +111,18 @@ def summary(data: Field, found: Sequence[Seed]) -> Stream:
         "after",
     )
     updates = [
-        (i, k, s.order[k], r.share, 100 * r.stability_gap, s.traces[OURS].carried[k])
+        (
+            i,
+            k,
+            ", ".join(r.new) or "consolidation",
+            r.share,
+            100 * r.stability_gap,
+            float(
+                np.mean([s.traces[OURS].carried[s.order.index(n)] for n in r.new if n in s.order] or [1.0])
+            ),
+        )
         for i, s in enumerate(found)
-        for k, r in enumerate(s.traces[OURS].results[: len(s.order)])
+        for k, r in enumerate(s.traces[OURS].results)
     ]
     titles = ("seed", "update", "family", "share of change kept", "stability gap (pp)", "right labels kept")
     tables: list[Table] = [
@@ -195,9 +204,16 @@ def _notes(data: Field, found: Sequence[Seed]) -> list[str]:
     ]
     if missed:
         notes.append(f"Families the novelty gate rarely takes for new: {', '.join(missed)}.")
+    late = [n for s in found for n in s.order if s.traces[OURS].heads and not _learned(s, n)]
+    if late:
+        notes.append(f"Families never learned for want of labelled moments or by refusal: {', '.join(late)}.")
     if refused:
         notes.append(f"Updates that were not promoted: {'; '.join(refused)}")
     return notes
+
+
+def _learned(s: Seed, family: str) -> bool:
+    return any(family in r.new and r.share > 0.0 for r in s.traces[OURS].results)
 
 
 def _curves(found: Sequence[Seed]) -> list[dict[str, Any]]:

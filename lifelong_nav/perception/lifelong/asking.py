@@ -27,7 +27,7 @@ class AskConfig:
     share: float = param(0.05, "", 0.0, 1.0, "Share of all moments on which the teacher may be asked.")
     burst: float = param(3.0, "", 1.0, 100.0, "Questions that may be saved up.")
     reach: float = param(
-        0.8, "", 0.0, 10.0, "A cluster's radius, in typical distances between known moments."
+        0.5, "", 0.0, 10.0, "A cluster's radius, in typical distances between known moments."
     )
     clusters: int = param(32, "", 1, 1000, "Clusters kept; the longest unmet goes first.")
     moments: int = param(64, "", 4, 1000, "Moments kept of a cluster that waits for an answer.")
@@ -157,9 +157,14 @@ class Asking:
         return cluster
 
     def rebase(self, model: NoveltyModel, embed: Callable[[Moment], FloatArray | None]) -> None:
-        """Move all centres into the space of a gate fitted anew; clusters without moments go."""
+        """Move all centres into the space of a gate fitted anew.
+
+        Clusters that were answered go: what is still new beside a gate that knows them is something else.
+        """
         kept = {}
         for number, cluster in self.clusters.items():
+            if cluster.status in (NAMED, REFUTED):
+                continue
             rows = [m for m, _ in cluster.moments if model.view_of(m.image, m.facts) == cluster.view]
             if rows:
                 view, seen = model.views[cluster.view], [(m, embed(m)) for m in rows]

@@ -31,7 +31,7 @@ class GuardConfig:
         0.10, "", 0.0, 1.0, "Accuracy a single older scenario may lose, or two held-out moments if more."
     )
     max_change: float = param(
-        0.5, "", 0.0, 10.0, "Largest change of a weight matrix, relative to its own norm."
+        2.0, "", 0.0, 10.0, "Largest change of a weight matrix, relative to its own norm."
     )
     min_likeness: float = param(
         0.9, "", -1.0, 1.0, "Least mean cosine between old and new embeddings of remembered moments."

@@ -16,7 +16,7 @@ from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.lifelong.samples import Samples, join, present
 
 NEIGHBOURS = 9
-MAX_DOUBT = 0.4
+MAX_DOUBT = 0.6
 """Share of doubtful moments from which a batch is refused."""
 
 
