@@ -56,7 +56,7 @@ def measure(
     """
     config = config or FitConfig()
     columns = {p.name: p for p in trunk.parts}
-    new = {"trunk": trunk.version, "space": space, "skip_start": columns["words"].start}
+    new: dict[str, Any] = {"trunk": trunk.version, "space": space, "skip_start": columns["words"].start}
     train, val, test = (scenes.rows(scenes.where("split", [s])) for s in ("train", "val", "test"))
     out = []
     for seed in seeds:

@@ -131,8 +131,8 @@ class ContextEstimator:
         """Novelty at the pace that the gate was calibrated for; in between the last word holds."""
         gate = self.parts.gate
         if gate is not None and not 0.0 <= now - self._judged < 0.95 / self.config.novelty_rate:
-            vectors = (None if m is None else m.vector for m in (image, facts))
-            reading = gate.judge(now, *vectors, fused)
+            seen, heard = (None if m is None else m.vector for m in (image, facts))
+            reading = gate.judge(now, seen, heard, fused)
             self._judged, self._novelty = now, (reading.novelty, reading.novel)
         return self._novelty
 

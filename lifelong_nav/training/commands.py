@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -68,7 +69,9 @@ def train_sc_clip(
     from lifelong_nav.training.sc_clip_ship import ship
 
     encoder = TextEncoder.load(folder / "text")
-    sizes = {} if not pictures else {"train": pictures, "val": max(84, pictures // 6), "test": pictures // 3}
+    sizes: dict[str, Any] = (
+        {} if not pictures else {"train": pictures, "val": max(84, pictures // 6), "test": pictures // 3}
+    )
     config = TrainConfig(data_seed=seed, workers=workers, **sizes)
     train(
         folder, data, encoder, data_root=data / "data", seeds=(seed, seed + 1, seed + 2), config=config,

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, what is done of it and its whole."""
 
 
-class SpacedEncoder(Encoder):
+class SpacedEncoder(Encoder, Protocol):
     """A text tower that names its caption space."""
 
     space: str

@@ -28,7 +28,7 @@ class OpenClipTrunk:
     def __init__(self, model: Any, transform: Any, version: str, dim: int) -> None:
         self._model, self._transform = model, transform
         self.version, self.dim = version, dim
-        self.parts = (FeaturePart("embedding", 0, dim),)
+        self.parts: tuple[FeaturePart, ...] = (FeaturePart("embedding", 0, dim),)
 
     @classmethod
     def load(cls, architecture: str, weights: Path, device: str = "cpu") -> OpenClipTrunk:
