@@ -170,7 +170,8 @@ def decode(jpeg: NDArray[np.uint8]) -> RgbImage:
     """(H, W, 3) uint8 RGB of JPEG bytes (N,)."""
     import cv2
 
-    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    bgr: Any = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(bgr[..., ::-1])
 
 
 def cached_sentences(
