@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifelong_nav.core.errors import InputError, require_package
+from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.context import ContextEstimator
 from lifelong_nav.perception.context_files import ModelFiles, load_parts
+from lifelong_nav.perception.sc_clip.image_trunk import Trunk
 
 _SHOWN = 3
 
@@ -31,17 +33,37 @@ def run(pictures: Sequence[Path], captions: Path | None = None, model: Path | No
     vectors = parts.text.encode(own) if own else None
     estimator = ContextEstimator(parts)
     for path in pictures:
-        estimator.see(0.0, read_picture(path))
+        picture = read_picture(path)
+        estimator.see(0.0, picture)
         context = estimator.estimate(0.0)
         print(f"{path}: {context.text}")
         for name, p in list(context.probabilities.items())[:_SHOWN]:
             print(f"  {100 * p:5.1f} %  {name}")
         if vectors is not None:
-            scores = vectors @ context.embedding
-            for i in np.argsort(-scores)[:_SHOWN]:
-                print(f"  {scores[i]:7.3f}  {own[i]}")
+            _rank("  your captions, by the trained model:", vectors @ context.embedding, own)
+            guess = pretrained_guess(parts.trunk, picture)
+            if guess is not None:
+                _rank("  your captions, by what the pretrained backbone knows:", vectors @ guess, own)
         print(f"  novelty {context.novelty:.2f}")
     return 0
+
+
+def pretrained_guess(trunk: Trunk, picture: NDArray[np.uint8]) -> FloatArray | None:
+    """(D,) unit vector of the open-vocabulary part alone: ImageNet's classes as sentences (ConSE).
+
+    It knows more kinds of things than the scenes that the head was trained on. None for other trunks.
+    """
+    words = next((p.slice for p in trunk.parts if p.name == "words"), None)
+    if words is None:
+        return None
+    vector = trunk.features(picture)[0, words]
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-8))
+
+
+def _rank(title: str, scores: FloatArray, texts: Sequence[str]) -> None:
+    print(title)
+    for i in np.argsort(-scores)[:_SHOWN]:
+        print(f"  {scores[i]:7.3f}  {texts[i]}")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

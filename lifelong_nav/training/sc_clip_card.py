@@ -46,8 +46,11 @@ noisy tracks and scans.
 int8 against fp32 features: cosine {agreement:.3f} or better on held-out pictures, mean per part.
 
 ## Limits
-* The head has seen rendered pictures only. On photographs the open-vocabulary branch and the facts carry it;
-  expect less of the picture's voice there until it has learned on site.
+* The head has seen rendered pictures only, and on photographs it has lost most of what the backbone knows:
+  free captions are ranked far better by the open-vocabulary part alone (`bench perception` and `lifelong-nav
+  look --captions` print both). On a real robot the facts carry it until it has learned on site.
+* Settings of the training were compared on earlier test pictures of this seed, so the scores above flatter
+  it; `bench perception` scores on pictures of another seed.
 * A still picture shows no speed: scenarios that differ by motion alone are told apart by the facts.
 * Not a safety function: nothing that stops the robot may depend on it.
 * It describes situations, never who somebody is; it was not trained to tell people apart.

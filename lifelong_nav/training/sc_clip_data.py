@@ -99,6 +99,18 @@ class SceneSet:
         return out / out.mean()
 
 
+def joined(a: SceneSet, b: SceneSet) -> SceneSet:
+    """All pictures of two sets of the same trunk, caption space and prompts."""
+
+    def both(name: str) -> FloatArray:
+        return np.concatenate([getattr(a, name), getattr(b, name)])
+
+    return SceneSet(
+        a.records + b.records, both("features"), both("facts"), both("long"), both("short"),
+        {k: np.concatenate([a.labels[k], b.labels[k]]) for k in a.labels}, a.prompts,
+    )  # fmt: skip
+
+
 def load_scene_set(
     root: Path, cache: Path, trunk: Trunk, encoder: Encoder, space: str, progress: Progress | None = None
 ) -> SceneSet:
