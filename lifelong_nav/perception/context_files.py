@@ -24,7 +24,7 @@ from lifelong_nav.perception.sc_clip.image_trunk import ImageTrunk, Trunk
 from lifelong_nav.perception.sc_clip.novelty import NoveltyGate
 from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
 
-MEMORY_FILE = "memory.safetensors"
+MEMORY_FILE, HELD_FILE = "memory.safetensors", "held_out.safetensors"
 STATE = "LIFELONG_NAV_STATE"
 """Environment variable: folder of everything learned on this robot."""
 
@@ -89,16 +89,17 @@ def load_trunk(files: ModelFiles, folder: Path) -> Trunk:
 def load_shipped(folder: Path) -> Shipped:
     """Where learning starts: head, captions and remembered moments as shipped."""
     head = ContextHead.load(folder / "head")
-    return Shipped(head, CaptionDatabase.load(folder / "captions", head.space), load_memory(folder))
+    captions = CaptionDatabase.load(folder / "captions", head.space)
+    return Shipped(head, captions, load_memory(folder), load_memory(folder, HELD_FILE))
 
 
-def load_memory(folder: Path) -> Samples:
-    """The remembered moments that come with a model.
+def load_memory(folder: Path, name: str = MEMORY_FILE) -> Samples:
+    """The remembered moments that come with a model: of its training, or held out.
 
     Raises:
         CheckpointError: missing or damaged.
     """
-    tensors, _ = load_checkpoint(folder / "memory" / MEMORY_FILE)
+    tensors, _ = load_checkpoint(folder / "memory" / name)
     try:
         return from_tensors(tensors)
     except LookupError as error:

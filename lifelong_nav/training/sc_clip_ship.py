@@ -11,7 +11,7 @@ from lifelong_nav.core.checkpoints import save_checkpoint
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.perception.captions import long_caption, scene_from_dict
-from lifelong_nav.perception.context_files import MEMORY_FILE
+from lifelong_nav.perception.context_files import HELD_FILE, MEMORY_FILE
 from lifelong_nav.perception.lifelong.samples import Samples, make_samples, to_tensors
 from lifelong_nav.perception.sc_clip.attributes import Encoder
 from lifelong_nav.perception.sc_clip.database import CaptionDatabase
@@ -20,8 +20,10 @@ from lifelong_nav.perception.sc_clip.novelty import NoveltyConfig, NoveltyGate, 
 from lifelong_nav.perception.social_scene import SCENARIOS
 from lifelong_nav.training.sc_clip_data import SceneSet
 
-CAPTIONS, EPISODES, PICTURES = 16, 8, 4
-"""Of every scenario: captions in the database; episodes in the memory, and pictures of each."""
+CAPTIONS, PICTURES = 16, 4
+"""Of every scenario, captions in the database; of every remembered episode, pictures."""
+TRAINED, HELD = 7, 3
+"""Episodes of every scenario that are remembered: seen in training, and held out."""
 
 
 def ship(out: Path, scenes: SceneSet, head: ContextHead, encoder: Encoder, space: str, seed: int = 0) -> None:
@@ -38,13 +40,14 @@ def ship(out: Path, scenes: SceneSet, head: ContextHead, encoder: Encoder, space
     train, val = (scenes.rows(scenes.where("split", [s])) for s in ("train", "val"))
     captions(train, encoder, space).save(out / "captions")
     gate(train, val, head, seed).save(out / "novelty")
-    tensors = to_tensors(memory(train, seed))
-    facts = {
-        "space": space,
-        "moments": len(tensors["stamp"]),
-        "note": "numbers of simulated scenes, no pictures",
-    }
-    save_checkpoint(out / "memory" / MEMORY_FILE, tensors, facts)
+    for name, split, episodes in ((MEMORY_FILE, train, TRAINED), (HELD_FILE, val, HELD)):
+        tensors = to_tensors(memory(split, episodes, seed))
+        facts = {
+            "space": space,
+            "moments": len(tensors["stamp"]),
+            "note": "numbers of simulated scenes, no pictures",
+        }
+        save_checkpoint(out / "memory" / name, tensors, facts)
 
 
 def captions(scenes: SceneSet, encoder: Encoder, space: str) -> CaptionDatabase:
@@ -54,7 +57,7 @@ def captions(scenes: SceneSet, encoder: Encoder, space: str) -> CaptionDatabase:
     for (name, sentence), vector in zip(SCENARIOS.items(), sentences, strict=True):
         db.name_scenario(name, sentence, vector)
     for name in SCENARIOS:
-        rows = [r for r in scenes.records if r["scene"]["scenario"] == name]
+        rows = [r for r in scenes.records if r["scene"]["scenario"] == name and r.get("certain", True)]
         texts = sorted({long_caption(scene_from_dict(r["scene"])) for r in rows})
         texts = texts[:: max(1, len(texts) // CAPTIONS)][:CAPTIONS]
         for text, vector in zip(texts, encoder.encode(texts) if texts else [], strict=True):
@@ -80,14 +83,13 @@ def gate(
     return fit_gate(image, facts, embed, scenario, episode, held, config, seed)
 
 
-def memory(scenes: SceneSet, seed: int = 0) -> Samples:
-    """Some episodes of every scenario, a few pictures of each."""
+def memory(scenes: SceneSet, episodes: int, seed: int = 0) -> Samples:
+    """So many episodes of every scenario, a few pictures of each."""
     samples, rng = _samples(scenes), np.random.default_rng(seed)
     keep: list[int] = []
     for name in samples.scenarios:
         mine = np.flatnonzero(samples.scenario == name)
-        episodes = rng.permutation(np.unique(samples.episode[mine]))[:EPISODES]
-        for episode in episodes:
+        for episode in rng.permutation(np.unique(samples.episode[mine]))[:episodes]:
             rows = mine[samples.episode[mine] == episode]
             keep += rows[np.linspace(0, len(rows) - 1, min(PICTURES, len(rows))).round().astype(int)].tolist()
     if not keep:
@@ -96,7 +98,8 @@ def memory(scenes: SceneSet, seed: int = 0) -> Samples:
 
 
 def _samples(scenes: SceneSet) -> Samples:
-    """The pictures as the learner keeps them, episodes in order of time, far apart on one clock."""
+    """Pictures of certain scenario, as the learner keeps them: in order of time, episodes far apart."""
+    scenes = scenes.rows(np.array([bool(r.get("certain", True)) for r in scenes.records]))
     names = [str(r["episode"]) for r in scenes.records]
     number = {name: zlib.crc32(name.encode()) for name in names}
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}
