@@ -241,9 +241,9 @@ def _equally(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int
 
 
 def model_tensors(model: NoveltyModel) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors and facts of a model, for a checkpoint."""
+    """Tensors and facts of a model, for a checkpoint; the large ones at half precision."""
     tensors = {
-        f"{name}.{f}": getattr(view, f)
+        f"{name}.{f}": _stored(f, getattr(view, f))
         for name, view in model.views.items()
         for f in View.__dataclass_fields__
     }
@@ -253,5 +253,13 @@ def model_tensors(model: NoveltyModel) -> tuple[dict[str, Any], dict[str, Any]]:
 def model_from_tensors(tensors: Mapping[str, Any], facts: Mapping[str, Any]) -> NoveltyModel:
     """What `model_tensors` took apart; KeyError or TypeError where it is incomplete."""
     names = {key.split(".")[0] for key in tensors if "." in key} & set(VIEWS)
-    views = {n: View(*(tensors[f"{n}.{f}"] for f in View.__dataclass_fields__)) for n in names}
+    views = {n: View(*(_used(tensors[f"{n}.{f}"]) for f in View.__dataclass_fields__)) for n in names}
     return NoveltyModel(tuple(facts["scenarios"]), views, int(facts["k"]), float(facts["knn_share"]))
+
+
+def _stored(name: str, values: Any) -> Any:
+    return values.astype(np.float16) if name in ("map", "bank") else values
+
+
+def _used(values: Any) -> Any:
+    return values.astype(np.float32) if values.dtype == np.float16 else values
