@@ -85,7 +85,7 @@ setup(
         "viz": ["rerun-sdk==0.41.*; python_version >= '3.11'"],
         "vision": ["onnxruntime>=1.17", "tokenizers>=0.19", "httpx>=0.27"],
         "learn": [
-            "torch>=2.6", "torchvision>=0.21", "open_clip_torch>=3.2", "timm>=1.0.15", "onnx>=1.17",
+            "torch>=2.6", "torchvision>=0.21", "open-clip-torch>=3.2", "timm>=1.0.15", "onnx>=1.17",
             "onnxscript>=0.3",
         ],
         "orca": ["pyrvo>=0.4.3"],
