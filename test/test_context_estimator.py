@@ -137,3 +137,16 @@ def test_the_shipped_model_says_what_it_is():
     head = json.loads((folder / "head" / "head.json").read_text())
     assert head["space"] == manifest["space"]
     assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 80e6
+
+
+def test_what_is_always_strange_here_is_not_new_for_long(parts, picture):
+    """A building unlike the training's: everything is strange at first, then only what is stranger still."""
+    estimator = ContextEstimator(parts, ContextConfig(image_timeout=1.0))
+    rng = np.random.default_rng(2)
+    said = []
+    for k in range(140):
+        noisy = np.clip(picture.astype(int) + rng.integers(-20, 20, picture.shape), 0, 255).astype(np.uint8)
+        estimator.see(0.5 * k, noisy)
+        said.append(estimator.estimate(0.5 * k).novel)
+    assert all(said[10:50])  # noise is like no scene
+    assert np.mean(said[80:]) < 0.1

@@ -6,6 +6,7 @@ claim never outlives what it rests on.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,12 @@ from lifelong_nav.perception.sc_clip.attributes import DEFAULT_TEMPERATURE
 from lifelong_nav.perception.sc_clip.database import CaptionDatabase
 from lifelong_nav.perception.sc_clip.head import ContextHead, Embedding
 from lifelong_nav.perception.sc_clip.image_trunk import Trunk
-from lifelong_nav.perception.sc_clip.novelty import NoveltyGate
+from lifelong_nav.perception.sc_clip.novelty import Novelty, NoveltyGate
 from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
+
+_SETTLED, _MEMORY = 60, 2400
+"""Novelty readings after which this place is known well enough to compare with, and how many are kept."""
+_FALSE_ALARMS = 0.02
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class ContextEstimator:
         self._facts: Moment | None = None
         self._judged = -np.inf
         self._novelty = (float("nan"), False)
+        self._met: deque[float] = deque(maxlen=_MEMORY)
 
     def see(self, stamp: float, rgb: NDArray[np.uint8]) -> None:
         """Take in a picture (H, W, 3) of time `stamp` [s]; it is not kept."""
@@ -133,8 +139,23 @@ class ContextEstimator:
         if gate is not None and not 0.0 <= now - self._judged < 0.95 / self.config.novelty_rate:
             seen, heard = (None if m is None else m.vector for m in (image, facts))
             reading = gate.judge(now, seen, heard, fused)
-            self._judged, self._novelty = now, (reading.novelty, reading.novel)
+            self._judged, self._novelty = now, self._on_site(reading)
         return self._novelty
+
+    def _on_site(self, reading: Novelty) -> tuple[float, bool]:
+        """New is what is strange to the model and, after half a minute, strange for this place as well.
+
+        Another camera or building than those of the training makes everything a little strange; that alone
+        is nothing to tell anybody.
+        """
+        if not np.isfinite(reading.strangeness):
+            return reading.novelty, reading.novel
+        met = np.array(self._met)
+        self._met.append(reading.strangeness)
+        if len(met) < _SETTLED:
+            return reading.novelty, reading.novel
+        here = float((met < reading.strangeness).mean())
+        return min(reading.novelty, here), reading.novel and here >= 1.0 - _FALSE_ALARMS
 
     def _captions(self, voices: Embedding, fused: FloatArray) -> tuple[CaptionMatch, ...]:
         out = []
