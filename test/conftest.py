@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0") + str(os.getpid())
 os.environ["ROS_DOMAIN_ID"] = str(1 + zlib.crc32(_worker.encode()) % 100)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["LIFELONG_NAV_STATE"] = tempfile.mkdtemp(prefix="lifelong_nav_state_")  # never the user's own
 
 import pytest  # noqa: E402
 

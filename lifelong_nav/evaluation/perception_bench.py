@@ -57,7 +57,8 @@ def run(quick: bool = False) -> BenchResult:
     seeds = SEEDS[:1] if quick else SEEDS
     with tqdm(desc="retrieval", unit="") as bar:
         found = context_bench.measure(scenes, trunk, encoder.space, seeds, say=bar.set_postfix_str)
-    stream = lifelong_bench.run(scenes, trunk, encoder, quick)
+    with tqdm(desc="lifelong", unit="") as bar:
+        stream = lifelong_bench.run(scenes, trunk, encoder, quick, bar.set_postfix_str)
     costs = encoder_bench.measure(*_inputs(root, scenes), _FRAMES // (5 if quick else 1))
     people = camera_people_bench.run(quick)
     photographs = _photographs(files)
