@@ -20,9 +20,11 @@ from pathlib import Path
 
 import psutil
 
+from lifelong_nav.core.checkpoints import load_checkpoint
 from lifelong_nav.core.errors import LifelongNavError
-from lifelong_nav.core.generations import MANIFEST, verify
+from lifelong_nav.core.generations import MANIFEST
 from lifelong_nav.core.share import share_folder
+from lifelong_nav.perception.sc_clip.text_encoder import verified_manifest
 from lifelong_nav.stack import default_params_file
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
@@ -165,13 +167,16 @@ def check_models() -> Finding:
     except LifelongNavError as error:
         return Finding("models", WRONG, error.what, error.fix)
     count = 0
-    for manifest in folder.rglob(MANIFEST):
-        try:
-            verify(manifest.parent)
+    try:
+        for manifest in folder.rglob(MANIFEST):
+            verified_manifest(manifest.parent)
             count += 1
-        except LifelongNavError as error:
-            return Finding("models", WRONG, error.what, "Install the package again.")
-    return Finding("models", OK, f"{count} shipped model(s), all whole.")
+        for weights in folder.rglob("*.safetensors"):
+            load_checkpoint(weights)
+            count += 1
+    except LifelongNavError as error:
+        return Finding("models", WRONG, error.what, "Install the package again.")
+    return Finding("models", OK, f"{count} files of shipped models, all whole.")
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (

@@ -22,7 +22,7 @@ from lifelong_nav.stack import Options, nodes_for
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 UP = [sys.executable, "-m", "lifelong_nav.cli", "up", "--no-localization", "--log-level", "error"]
-ROBOT = ("perception", "gate", "controller", "planner")
+ROBOT = ("perception", "context", "gate", "controller", "planner", "context_learner")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_killed_node_comes_back_and_is_active_again(replay):
     assert witness.until(lambda: witness.active("supervisor", "perception"))
     assert witness.pid("perception") == untouched
     pids = [*launcher.pids().values()]
-    assert launcher.stop() == {"perception": 0, "supervisor": 0}
+    assert launcher.stop() == {"perception": 0, "context": 0, "supervisor": 0}
     assert alive(pids) == []
     assert launcher.stop() == {}
 

@@ -289,4 +289,4 @@ def test_shipped_layout_is_the_one_in_code(tmp_path):
         return {str(row) for rows in named.values() for row in rows}
 
     assert views(tmp_path / "now.rbl") == views(ROOT / "config" / "rerun" / "lifelong_nav.rbl")
-    assert len(views(tmp_path / "now.rbl")) == 6
+    assert len(views(tmp_path / "now.rbl")) == 7
