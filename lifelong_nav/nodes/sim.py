@@ -37,6 +37,8 @@ _BEAT_LAG = 0.45  # beats come every 0.2 s
 _BEAT_MEMORY = 3.0
 _POLL = 0.004
 _SCENE_RATE = 2.0
+_NOT_WAITED_FOR = ("context_learner",)
+"""Nodes outside the loop of driving: learning takes the time it takes."""
 _SETTABLE = {"floor": ("friction", 1), "payload": ("payload", 1), "wheel_wear": ("wheel_wear", 2)}
 
 
@@ -184,6 +186,8 @@ class SimNode(StackNode):
         self._advance()
 
     def _on_beat(self, beat: Heartbeat) -> None:
+        if beat.node.rsplit("/", 1)[-1] in _NOT_WAITED_FOR:
+            return
         if beat.active and beat.node != self.get_fully_qualified_name():
             self._pace.beats[beat.node] = (to_seconds(beat.header.stamp), time.monotonic())
 
