@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifelong_nav.control.local_field import DistanceField, lookup
 from lifelong_nav.control.path import PathWindow
 from lifelong_nav.control.social import (
     Forecast,
@@ -22,6 +21,7 @@ from lifelong_nav.control.social import (
     space_cost,
 )
 from lifelong_nav.core.config import param
+from lifelong_nav.core.distance import DistanceField, lookup
 from lifelong_nav.core.types import FloatArray
 
 

@@ -23,12 +23,12 @@ from lifelong_nav.control.costs import (
     people_terms,
     people_times,
 )
-from lifelong_nav.control.local_field import DistanceField
 from lifelong_nav.control.path import PathWindow, window
 from lifelong_nav.control.pursuit import Limits, follow
 from lifelong_nav.control.social import Forecast, SocialConfig, forecast
 from lifelong_nav.control.unicycle import MotionModel, MotionState, Unicycle
 from lifelong_nav.core.config import param
+from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.types import FloatArray, People, Pose2, Trajectory, Twist2
 

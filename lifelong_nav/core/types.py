@@ -177,6 +177,48 @@ class Trajectory:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleForecast:
+    """Where people may be: several modes for each, in `frame_id`, from `stamp` [s] on.
+
+    `ids`, `radii` [m], `groups` (N,) as in `TrackedPerson`; `start` (N, 2) [m] and `velocity` (N, 2) [m/s]
+    at `stamp`; `times` (T,) seconds from `stamp`, increasing, > 0; `positions` (N, M, T, 2) [m];
+    `weights` (N, M) probabilities that sum to 1 over the modes; `spread` (N, M, T) standard deviation of the
+    position around its mode, per axis [m].
+    """
+
+    stamp: float
+    frame_id: str
+    ids: NDArray[np.int64]
+    times: FloatArray
+    start: FloatArray
+    velocity: FloatArray
+    positions: FloatArray
+    weights: FloatArray
+    spread: FloatArray
+    radii: FloatArray
+    groups: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def at(self, times: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Positions (N, M, S, 2) and spreads (N, M, S) at `times` (S,) seconds from `stamp`, increasing.
+
+        Linear between the samples; beyond the last one people go on as in the last step.
+        """
+        known = np.concatenate([[0.0], self.times])
+        first = np.broadcast_to(self.start[:, None, None], (*self.positions.shape[:2], 1, 2))
+        xy = np.concatenate([first, self.positions], axis=2)
+        wide = np.concatenate([self.spread[:, :, :1], self.spread], axis=2)
+        times = np.asarray(times, dtype=float)
+        k = np.clip(np.searchsorted(known, times, side="right") - 1, 0, len(known) - 2)
+        share = (times - known[k]) / (known[k + 1] - known[k])
+        here = xy[:, :, k] + (xy[:, :, k + 1] - xy[:, :, k]) * share[:, None]
+        inside = np.clip(share, 0.0, 1.0)
+        return here, wide[:, :, k] + (wide[:, :, k + 1] - wide[:, :, k]) * inside
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """One step of robot dynamics, for learning: state -> next_state under action over dt [s].
 

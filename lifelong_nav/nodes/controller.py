@@ -12,13 +12,14 @@ from geometry_msgs.msg import TwistStamped
 from lifelong_nav.control.approach import ApproachConfig
 from lifelong_nav.control.costs import CostConfig
 from lifelong_nav.control.deadline import DeadlineConfig, Rung, command_now
-from lifelong_nav.control.local_field import DistanceField, LocalField, LocalFieldConfig
+from lifelong_nav.control.local_field import LocalField, LocalFieldConfig
 from lifelong_nav.control.mppi import Mppi, MppiConfig, Plan, Problem
 from lifelong_nav.control.pursuit import Limits
 from lifelong_nav.control.social import SocialConfig
 from lifelong_nav.control.unicycle import Unicycle, UnicycleConfig, step_exact
 from lifelong_nav.core.clock import is_fresh
 from lifelong_nav.core.config import build, param, specs
+from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.geometry import flatten, transform_points2
 from lifelong_nav.core.transforms import TransformError
