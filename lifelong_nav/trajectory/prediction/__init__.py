@@ -1,0 +1,1 @@
+"""Where people go: histories of tracks, constant velocity, a network of several modes, usual flows."""
