@@ -71,7 +71,7 @@ TOPICS: dict[str, Topic] = _table(
     Topic("trajectory", "nav_msgs/msg/Path", "reliable", 5, "odom", "trajectory",
           "The chosen trajectory, stamped in time; empty: follow the plan."),
     Topic("people_forecast", "lifelong_nav_interfaces/msg/PeopleForecast", "reliable", 5, "odom",
-          "trajectory", "Where people may be in the next seconds: several modes for each, with probabilities."),
+          "trajectory", "Where people may be in the next seconds: modes with probabilities."),
     Topic("trajectory_learner", "lifelong_nav_interfaces/msg/LearnerState", "latched", 1, "",
           "trajectory_learner", "What the learner of trajectories does, and the generation in use."),
     Topic("demonstrating", "std_msgs/msg/Bool", "latched", 0, "", "operator",
