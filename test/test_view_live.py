@@ -22,6 +22,7 @@ from lifelong_nav.viz.pictures import jpeg, shrink
 
 pytest.importorskip("rerun", reason="needs rerun-sdk (pip install 'lifelong_nav[viz]')")
 
+from lifelong_nav.viz.choice_text import choice_text
 from lifelong_nav.viz.live import LiveConfig, LiveView
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,12 @@ def draw_everything(view, t):
     view.log_goal(t, Pose2(7.0, 3.0, 0.0))
     view.log_plan(t, np.linspace((2.0, 2.0, 0.0), (7.0, 3.0, 0.0), 30))
     view.log_predicted(t, np.linspace((2.0, 2.0), (3.2, 1.6), 20))
+    ways = np.linspace((2.0, 2.0), (3.2, 1.6), 30)[None] + np.array([[[0.0, 0.0]], [[0.0, 0.5]]])
+    text = choice_text(["yield", "go"], ["classical", "search"], np.array([1.0, 2.0]),
+                       {"progress": np.array([1.0, 0.1])}, 0, "somebody is in the doorway")  # fmt: skip
+    assert "somebody is in the doorway" in text
+    assert "| progress | 1.00 | 0.10 |" in text
+    view.log_choice(t, ways, 0, text)
     view.log_image(Image(t, "camera_optical", "rgb8", np.full((120, 160, 3), (10, 90, 60), np.uint8)))
     view.log_command(t, Twist2(0.8, 0.0, 0.4), Twist2(0.5, 0.0, 0.4))
     view.log_gate(t, 1, "person", "slowed for person 1")
@@ -87,7 +94,8 @@ def test_everything_reaches_the_recording(tmp_path):
         "/map/floor", "/map/costmap", "/map/odom", "/map/odom/robot", "/map/odom/scan", "/map/odom/people",
         "/map/odom/people/velocity", "/map/odom/people/groups", "/map/true_people",
         "/map/odom/people_prediction", "/map/goal", "/map/plan", "/map/odom/predicted_path",
-        "/camera", "/command/speed", "/command/turn",
+        "/camera", "/command/speed", "/command/turn", "/choice", "/map/odom/candidates",
+        "/map/odom/trajectory",
         "/gate/state", "/gate/log", "/map/contact", "/events",
     }  # fmt: skip
     assert held["/map/odom/people/names", "Points3D:labels"] == [["1 · g0", "2 · g0", "3"]] * 3
@@ -289,4 +297,4 @@ def test_shipped_layout_is_the_one_in_code(tmp_path):
         return {str(row) for rows in named.values() for row in rows}
 
     assert views(tmp_path / "now.rbl") == views(ROOT / "config" / "rerun" / "lifelong_nav.rbl")
-    assert len(views(tmp_path / "now.rbl")) == 7
+    assert len(views(tmp_path / "now.rbl")) == 8

@@ -12,11 +12,22 @@ from rclpy.parameter import Parameter
 from ros_support import Bench
 
 from lifelong_nav.core.grid import OccupancyGrid
-from lifelong_nav.core.types import Image, LaserScan, Odometry, People, Pose2, TrackedPerson, Twist2
-from lifelong_nav.nodes import convert
+from lifelong_nav.core.types import (
+    Image,
+    LaserScan,
+    Odometry,
+    People,
+    PeopleForecast,
+    Pose2,
+    TrackedPerson,
+    Trajectory,
+    Twist2,
+)
+from lifelong_nav.nodes import convert, convert_trajectory
 from lifelong_nav.nodes.qos import PROFILES
 from lifelong_nav.nodes.topics import FRAMES, TOPICS
 from lifelong_nav.nodes.view import ViewNode
+from lifelong_nav.trajectory.situation import CLASSICAL, TIMES, Candidate, Choice
 from lifelong_nav.viz.markers import people_shapes
 
 pytestmark = pytest.mark.ros
@@ -102,7 +113,25 @@ def test_everything_heard_is_drawn(ros, monkeypatch):
         route = convert.path_to(np.array([[0, 0, 0], [1.0, 0, 0]]), 1.0, "map")
         predicted = convert.path_to(np.array([[0, 0, 0], [0.5, 0, 0]]), 1.0, "odom")
         scan = LaserScan(1.0, "laser", -1.0, 0.1, 0.1, 8.0, np.full(20, 2.0, np.float32))
+        rng = np.random.default_rng(0)
+        ways = tuple(
+            Candidate(
+                n, CLASSICAL, Trajectory(1.0, "odom", TIMES, rng.normal(size=(30, 3)), np.zeros((30, 2)))
+            )
+            for n in ("yield", "pass left")
+        )
+        costs = {"progress": np.array([1.0, 0.2]), "personal_space": np.array([0.1, 3.0])}
+        choice = Choice(
+            1.0, ways, 0, costs["progress"] + costs["personal_space"], costs, "she was here first"
+        )
+        one = np.zeros((1, 2))
+        forecast = PeopleForecast(
+            1.0, "odom", np.array([1]), TIMES, one, one, rng.normal(size=(1, 3, 30, 2)),
+            np.array([[0.6, 0.36, 0.04]]), np.full((1, 3, 30), 0.2), np.array([0.25]), np.array([-1]),
+        )  # fmt: skip
         messages = {
+            "candidates": convert_trajectory.choice_to(choice),
+            "people_forecast": convert_trajectory.forecast_to(forecast),
             "map": grid, "costmap": grid, "sim/contacts": contact, "gate_state": gate, "plan": route,
             "predicted_path": predicted, "scan": convert.scan_to(scan, 0.1),
             "odom": convert.odometry_to(Odometry(1.0, Pose2(0.3, 0.2, 0.1), Twist2())),
@@ -117,6 +146,7 @@ def test_everything_heard_is_drawn(ros, monkeypatch):
             "command/turn", "map/plan", "map/goal", "map/odom/predicted_path", "map/odom/scan",
             "map/odom/robot", "map/odom",
             "map/odom/people", "map/odom/people_prediction", "map/true_people", "camera",
+            "map/odom/candidates", "map/odom/trajectory", "choice",
         }  # fmt: skip
 
         def say_all():
@@ -219,7 +249,8 @@ def test_rviz_layout_speaks_of_topics_that_exist():
         assert durable == (entry.qos == "latched"), display["Name"]
         assert not (topic["Reliability Policy"] == "Reliable" and entry.qos == "sensor"), display["Name"]
     assert seen >= {
-        "/map", "/costmap", "/scan", "/people_markers", "/plan", "/predicted_path", "/robot_description"
+        "/map", "/costmap", "/scan", "/people_markers", "/plan", "/predicted_path", "/trajectory",
+        "/robot_description",
     }  # fmt: skip
     assert {"rviz_default_plugins/TF", "rviz_default_plugins/RobotModel"} <= {d["Class"] for d in flat}
     assert manager["Global Options"]["Fixed Frame"] in FRAMES

@@ -17,10 +17,11 @@ from lifelong_nav.core.errors import DependencyError, InputError
 from lifelong_nav.core.geometry import flatten
 from lifelong_nav.core.transforms import TransformError
 from lifelong_nav.core.types import FloatArray, People, Pose2
-from lifelong_nav.nodes import convert, convert_context
+from lifelong_nav.nodes import convert, convert_context, convert_trajectory
 from lifelong_nav.nodes.base import StackNode
 from lifelong_nav.nodes.ros_clock import to_seconds
 from lifelong_nav.nodes.tf import make_tf
+from lifelong_nav.viz.choice_text import choice_text
 from lifelong_nav.viz.context_text import context_text
 from lifelong_nav.viz.live import LiveConfig, LiveView
 from lifelong_nav.viz.markers import LIFETIME, Shape, people_shapes
@@ -30,6 +31,8 @@ _KINDS = {
     "line": Marker.LINE_STRIP, "text": Marker.TEXT_VIEW_FACING,
 }  # fmt: skip
 _LEVELS = ("INFO", "WARN", "ERROR", "ERROR")
+_LIKELY = 0.1
+"""Modes of people's forecasts less probable than this are not drawn."""
 _SLOW = 1.0
 """Rate [Hz] of what changes slowly: maps, plans, diagnostics."""
 
@@ -57,7 +60,8 @@ class ViewNode(StackNode):
         """Serve the view and connect it."""
         self._due: dict[str, float] = {}
         self._health: dict[str, tuple[int, str]] = {}
-        self._learner = ""
+        self._learned: dict[str, str] = {}
+        self._forecast_at = -np.inf
         self._markers = self.offer("people_markers")
         self._view: Any = self._make_view() if self.config.live else None
         self.listen("people", self._on_people)
@@ -72,6 +76,8 @@ class ViewNode(StackNode):
             ("costmap", self._on_costmap), ("sim/people", self._on_true_people),
             ("sim/contacts", self._on_contact), ("/diagnostics", self._on_diagnostics),
             ("social_context", self._on_context), ("context_learner", self._on_learner),
+            ("candidates", self._on_choice), ("people_forecast", self._on_forecast),
+            ("trajectory_learner", self._on_learner),
         ):  # fmt: skip
             self.listen(topic, callback)
         if self.config.image_rate > 0.0:
@@ -134,7 +140,8 @@ class ViewNode(StackNode):
         if self._view is not None and draw:
             frame = self._frame(people.frame_id)
             self._view.log_people(replace(people, frame_id=frame))
-            if self.config.horizon > 0.0:
+            forecast = self.clock.steady() - self._forecast_at < 1.0
+            if self.config.horizon > 0.0 and not forecast:
                 self._view.log_people_prediction(people.stamp, _straight(people, self.config.horizon), frame)
 
     def _on_true_people(self, message: Any) -> None:
@@ -202,12 +209,36 @@ class ViewNode(StackNode):
     def _on_context(self, message: Any) -> None:
         if self._is_due("situation", _SLOW * 4.0):
             context = convert_context.context_from(message)
-            self._view.log_situation(context.stamp, context_text(context, self._learner))
+            self._view.log_text(
+                context.stamp, "situation", context_text(context, self._learned.get("context", ""))
+            )
 
     def _on_learner(self, message: Any) -> None:
-        if message.event and message.event != self._learner:
-            self._view.log_event(self.clock.now(), f"learner: {message.event}"[:200])
-        self._learner = message.event
+        if message.event and message.event != self._learned.get(message.learner):
+            self._view.log_event(self.clock.now(), f"learner of {message.learner}: {message.event}"[:200])
+        self._learned[message.learner] = message.event
+
+    def _on_choice(self, message: Any) -> None:
+        if not self._is_due("choice", self.config.rate):
+            return
+        choice = convert_trajectory.choice_from(message)
+        frame = self._frame(message.header.frame_id)
+        paths = np.stack([c.trajectory.poses[:, :2] for c in choice.candidates])
+        text = choice_text(
+            message.names, message.sources, choice.totals, choice.terms, choice.index, choice.reason,
+            self._learned.get("trajectories", ""),
+        )  # fmt: skip
+        self._view.log_choice(choice.stamp, paths, choice.index, text, frame)
+
+    def _on_forecast(self, message: Any) -> None:
+        if self._is_due("forecast", self.config.rate):
+            forecast = convert_trajectory.forecast_from(message)
+            self._forecast_at = self.clock.steady()
+            likely = forecast.weights > _LIKELY
+            first = np.broadcast_to(forecast.start[:, None, None], (*forecast.positions.shape[:2], 1, 2))
+            ways = np.concatenate([first, forecast.positions], axis=2)[likely]
+            frame = self._frame(message.header.frame_id)
+            self._view.log_people_prediction(forecast.stamp, ways, frame)
 
     def _on_contact(self, message: Any) -> None:
         stamp, frame = to_seconds(message.header.stamp), self._frame(message.header.frame_id)

@@ -14,6 +14,7 @@ Rgb = tuple[int, int, int]
 ROBOT: Rgb = (30, 100, 200)
 PLAN: Rgb = (46, 160, 67)
 PREDICTED: Rgb = (20, 190, 230)
+CHOSEN: Rgb = (120, 70, 200)
 SCAN: Rgb = (214, 40, 110)
 GOAL: Rgb = (240, 150, 0)
 RAW: Rgb = (240, 150, 0)

@@ -66,7 +66,10 @@ def layout(bounds: tuple[float, float, float, float] | None = None) -> Any:
     right = rrb.Vertical(
         rrb.Horizontal(
             rrb.Spatial2DView(origin="/camera", name="Camera"),
-            rrb.TextDocumentView(origin="/situation", name="Situation"),
+            rrb.Tabs(
+                rrb.TextDocumentView(origin="/situation", name="Situation"),
+                rrb.TextDocumentView(origin="/choice", name="Choice"),
+            ),
         ),
         *plots,
         rrb.StateTimelineView(origin="/gate/state", name="Gate", time_ranges=[window]),

@@ -40,6 +40,8 @@ _PAWN = 0.12
 _STRIPS = (
     ("plan", colours.PLAN, 0.05),
     ("predicted_path", colours.PREDICTED, 0.07),
+    ("candidates", (190, 200, 225), 0.015),
+    ("trajectory", colours.CHOSEN, 0.05),
     ("people_prediction", (170, 175, 190), 0.02),
     ("true_people", (60, 60, 60), 0.015),
     ("goal", colours.GOAL, 0.06),
@@ -226,6 +228,16 @@ class LiveView:
         """Where the controller expects to be: (T, 2 or 3) x, y, (yaw)."""
         self._lines(stamp, f"{_FRAMES[frame]}/predicted_path", path(poses, 0.06))
 
+    def log_choice(
+        self, stamp: float, paths: FloatArray, chosen: int, text: str, frame: str = "odom"
+    ) -> None:
+        """Candidate ways (C, T, 2) [m], the chosen one bold, and why as Markdown; no paths: none."""
+        root = _FRAMES[frame]
+        self._lines(stamp, f"{root}/candidates", raised(np.asarray(paths, dtype=float), 0.04))
+        bold = [raised(np.asarray(paths[chosen], dtype=float), 0.08)] if len(paths) else []
+        self._lines(stamp, f"{root}/trajectory", bold)
+        self.log_text(stamp, "choice", text)
+
     def log_command(self, stamp: float, raw: Twist2, sent: Twist2) -> None:
         """What the controller asked for and what the gate let through."""
         self._log(stamp, "command/speed", self._rr.Scalars(np.array([raw.vx, sent.vx])))
@@ -256,10 +268,10 @@ class LiveView:
         """A line in the log: INFO, WARN or ERROR."""
         self._log(stamp, "events", self._rr.TextLog(text, level=level))
 
-    def log_situation(self, stamp: float, text: str) -> None:
-        """What the robot takes the social situation to be, as Markdown."""
+    def log_text(self, stamp: float, panel: str, text: str) -> None:
+        """Markdown in a panel: `situation` (what is going on) or `choice` (what the robot does, and why)."""
         document = self._rr.TextDocument(text, media_type=self._rr.MediaType.MARKDOWN)
-        self._log(stamp, "situation", document)
+        self._log(stamp, panel, document)
 
     def log_contact(self, stamp: float, x: float, y: float, what: str, frame: str = "map") -> None:
         """The robot touched something."""
