@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from lifelong_nav.core.config import param
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.sim.door_urdf import THICKNESS as DOOR_THICKNESS
-from lifelong_nav.sim.physics import World
 from lifelong_nav.sim.scene import Scene
 from lifelong_nav.sim.shapes import wall_shapes
+
+if TYPE_CHECKING:  # plane geometry needs no physics engine
+    from lifelong_nav.sim.physics import World
 
 
 @dataclass(frozen=True)

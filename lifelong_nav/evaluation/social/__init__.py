@@ -1,0 +1,1 @@
+"""Driving among people, measured: planners, cases, runs, figures."""

@@ -1,0 +1,52 @@
+"""The disc that drives in the plane: a unicycle with limits, stopped by walls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifelong_nav.core.types import FloatArray, Pose2, Twist2
+from lifelong_nav.sim.crowd.forces import segment_offsets
+
+
+@dataclass(frozen=True)
+class Body:
+    """The disc all planners drive: radius [m] and the limits of its unicycle [m/s, rad/s, per second]."""
+
+    radius: float = 0.27
+    max_reverse: float = 0.15
+    max_yaw_rate: float = 1.5
+    accel: float = 1.0
+    yaw_accel: float = 3.0
+
+    def follow(
+        self, pose: Pose2, twist: Twist2, command: Twist2, speed: float, dt: float
+    ) -> tuple[Pose2, Twist2]:
+        """Pose and twist after dt [s] of a command, within the limits; `speed` [m/s] is the fastest."""
+        v = min(max(command.vx, -self.max_reverse), speed)
+        w = min(max(command.wz, -self.max_yaw_rate), self.max_yaw_rate)
+        v = min(max(v, twist.vx - self.accel * dt), twist.vx + self.accel * dt)
+        w = min(max(w, twist.wz - self.yaw_accel * dt), twist.wz + self.yaw_accel * dt)
+        middle = pose.yaw + 0.5 * w * dt
+        x, y = pose.x + v * dt * np.cos(middle), pose.y + v * dt * np.sin(middle)
+        return Pose2(float(x), float(y), pose.yaw + w * dt), Twist2(float(v), 0.0, float(w))
+
+
+def wall_gap(xy: FloatArray, walls: FloatArray, radius: float) -> float:
+    """Free distance [m] of a disc at xy (2,) from segments (M, 4); inf without any."""
+    if len(walls) == 0:
+        return float("inf")
+    dx, dy = segment_offsets(xy[None], walls)
+    return float(np.sqrt((dx * dx + dy * dy).min())) - radius
+
+
+def kept_off(before: Pose2, after: Pose2, walls: FloatArray, radius: float) -> tuple[Pose2, bool]:
+    """The pose after a step, held where the disc would press into a wall, and whether it touched one.
+
+    A touch leaves only the turn and what leads away from the wall.
+    """
+    gap = wall_gap(after.xy, walls, radius)
+    if gap >= 0.0 or gap > wall_gap(before.xy, walls, radius):
+        return after, gap < 0.0
+    return Pose2(before.x, before.y, after.yaw), True
