@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifelong_nav.control.path import PathWindow
+from lifelong_nav.control.reference import Reference
 from lifelong_nav.control.social import (
     Forecast,
     SocialConfig,
     between,
     contact,
     group_cost,
+    offsets,
     overspeed,
     space_cost,
 )
@@ -44,6 +46,13 @@ class CostConfig:
     pace: float = param(12.0, "", 0.0, 1000.0, "Driving at people faster than the gap allows, per metre.")
     pace_least: float = param(0.12, "", 0.0, 1.0, "Share of the speed allowed in touch with a person ...")
     pace_range: float = param(0.6, "m", 0.05, 5.0, "... growing to all of it at this gap.")
+    track: float = param(16.0, "", 0.0, 1000.0, "Being elsewhere than the reference is at that time.")
+    track_soft: float = param(
+        0.4, "m", 0.01, 5.0, "Distance above which that grows in proportion, not squared."
+    )
+    track_yaw: float = param(1.0, "", 0.0, 1000.0, "Facing elsewhere than the reference.")
+    track_speed: float = param(2.0, "", 0.0, 1000.0, "Another speed than the reference's, squared.")
+    path_share: float = param(0.1, "", 0.0, 1.0, "Share of the path's costs that stays beside a reference.")
     smooth: float = param(0.25, "", 0.0, 1000.0, "Changes of command from step to step.")
     turn: float = param(0.12, "", 0.0, 1000.0, "Yaw rate, squared.")
     reverse: float = param(6.0, "", 0.0, 1000.0, "Driving backwards, per metre.")
@@ -97,6 +106,21 @@ def path_terms(m: Motion, way: PathWindow, speed: float, stride: int, c: CostCon
     return terms
 
 
+def track_terms(m: Motion, ref: Reference, stride: int, c: CostConfig) -> dict[str, FloatArray]:
+    """Distance, heading and speed held against the reference at equal times, every `stride` steps."""
+    pick = np.arange(len(m.times) - 1, -1, -stride)[::-1]
+    x, y, yaw, v, inside = (r[pick, None] for r in (ref.x, ref.y, ref.yaw, ref.v, ref.inside))
+    off = np.hypot(m.x[pick] - x, m.y[pick] - y)
+    off *= off / (off + np.float32(c.track_soft))
+    horizon = float(m.times[-1])
+    turned = (1.0 - np.cos(m.yaw[pick] - yaw)) * inside
+    return {
+        "track": c.track * (off * inside).mean(axis=0),
+        "track_yaw": c.track_yaw * 0.5 * horizon * turned.mean(axis=0),
+        "track_speed": c.track_speed * (np.square(m.v[pick] - v) * inside).mean(axis=0),
+    }
+
+
 def obstacle_terms(
     m: Motion, field: DistanceField, origin: FloatArray, radius: float, c: CostConfig
 ) -> tuple[dict[str, FloatArray], FloatArray]:
@@ -127,7 +151,7 @@ def people_terms(
 ) -> tuple[dict[str, FloatArray], FloatArray]:  # fmt: skip
     """Personal space, group space, contact, haste near people, and who stands beyond the horizon.
 
-    Also (K,) True where contact is predicted within a second. `forecasts` at `people_times`.
+    Also (K,) True where contact is likely within a second. `forecasts` at `people_times`.
     """
     people = between(forecasts, 0, len(m.times[stride - 1 :: stride]))
     pick = slice(stride - 1, None, stride)
@@ -136,22 +160,21 @@ def people_terms(
     # Standing near people is milder than driving there: yielding beats swerving late.
     share = np.abs(v) * np.float32(c.moving / max(speed, 0.2)) + np.float32(1.0 - c.moving)
     np.minimum(share, 1.0, out=share)
-    fade = np.exp(-times / s.contact_memory).astype(np.float32)[:, None]
-    touch = contact(x, y, people, radius + s.clearance)
-    bump = (touch > 0) * (np.float32(0.3) + touch)
+    seen = offsets(x, y, people)
+    bump, _ = contact(x, y, people, radius + s.clearance, seen, times / s.contact_memory)
     terms = {
-        "space": c.space * step * (space_cost(x, y, people) * share).sum(axis=0),
-        "contact": c.contact * step * (bump * fade * share).sum(axis=0),
+        "space": c.space * step * (space_cost(x, y, people, seen) * share).sum(axis=0),
+        "contact": c.contact * step * (bump * share).sum(axis=0),
     }
     if people.pairs:
         terms["group"] = c.group * step * (group_cost(x, y, people, s.group_spread) * share).sum(axis=0)
     allowed = speed * c.pace_least, speed * (1.0 - c.pace_least) / c.pace_range
-    over = overspeed(x, y, m.yaw[pick], v, people, radius, allowed)
+    over = overspeed(x, y, m.yaw[pick], v, people, radius, allowed, seen)
     terms["pace"] = c.pace * step * over.sum(axis=0)
     later = between(forecasts, len(times), None)
     terms["beyond"] = beyond_term(m.x[-1], m.y[-1], later, way, speed, s, c)
-    soon = contact(x[times <= 1.0], y[times <= 1.0], people, radius).max(axis=0, initial=0.0) > 0
-    return terms, soon
+    _, chance = contact(x[times <= 1.0], y[times <= 1.0], people, radius, seen)
+    return terms, chance.max(axis=0, initial=0.0) > s.likely
 
 
 def beyond_term(

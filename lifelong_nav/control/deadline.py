@@ -1,4 +1,7 @@
-"""What to do when no new plan is ready: an old one for a moment, then plain pursuit, then nothing."""
+"""What to do when no new plan is ready: an old one for half a second, then plain pursuit, then nothing.
+
+Pursuit follows the chosen trajectory at its own pace while that lasts, else the path.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,7 @@ def command_now(
     path: FloatArray | None,
     limits: Limits,
     config: DeadlineConfig,
+    reference: Trajectory | None = None,
 ) -> tuple[Twist2, Rung]:
     """The command to send at `now` [s].
 
@@ -48,6 +52,8 @@ def command_now(
         path: (M, 2 or more) path to follow in the pose's frame, None or empty when there is none.
         limits: of the base, for pursuit.
         config: parameters.
+        reference: the trajectory chosen last, in the pose's frame; while it lasts pursuit keeps to it and
+            to its pace, so that the robot waits where it was chosen to wait.
     """
     if path is None or len(path) == 0 or plan is None:
         return Twist2(), Rung.STOP
@@ -61,4 +67,19 @@ def command_now(
             return Twist2(float(v), 0.0, float(w)), Rung.PLAN if age <= config.fresh else Rung.OLD_PLAN
     if age > config.pursue or pose is None or not np.isfinite(pose.array()).all():
         return Twist2(), Rung.STOP
-    return pursue(pose, path, min(config.pursue_speed, limits.speed), limits), Rung.PURSUIT
+    speed = min(config.pursue_speed, limits.speed)
+    if reference is not None and 0.0 <= now - reference.stamp <= config.pursue:
+        ahead = _ahead(now - reference.stamp, reference)
+        if ahead is not None:
+            way, pace = ahead
+            return pursue(pose, way, min(speed, pace), limits) if pace > 0.02 else Twist2(), Rung.PURSUIT
+    return pursue(pose, path, speed, limits), Rung.PURSUIT
+
+
+def _ahead(age: float, reference: Trajectory) -> tuple[FloatArray, float] | None:
+    """What is left of a trajectory (M, 2) and its speed now; None when nothing is, or not finite."""
+    left = reference.times >= age
+    if not left.any() or not np.isfinite(reference.poses).all() or not np.isfinite(reference.twists).all():
+        return None
+    first = int(np.argmax(left))
+    return reference.poses[first:, :2], float(reference.twists[first, 0])

@@ -3,8 +3,9 @@
 MPPI (Williams et al., "Information-theoretic MPC", ICRA 2017) with the informed samples of Biased-MPPI
 (Trevisan & Alonso-Mora, RA-L 2024): besides noise around the last plan, every call also tries standing
 still, turning on the spot and pure pursuits that differ in side, speed and waiting time, and noise
-around those. The average is taken within the best sample's neighbourhood, since the mean of "left of
-her" and "right of her" is neither.
+around those. Where a trajectory was chosen, it is tracked in time, and its own commands and those that
+close the gap to it are tried too. The average is taken within the best sample's neighbourhood, since the
+mean of "left of her" and "right of her" is neither.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from lifelong_nav.control.costs import (
     path_terms,
     people_terms,
     people_times,
+    track_terms,
 )
 from lifelong_nav.control.path import PathWindow, window
 from lifelong_nav.control.pursuit import Limits, follow
+from lifelong_nav.control.reference import Reference, ReferenceConfig, reference_at, track_commands
 from lifelong_nav.control.social import Forecast, SocialConfig, forecast
 from lifelong_nav.control.unicycle import MotionModel, MotionState, Unicycle
 from lifelong_nav.core.config import param
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.errors import InputError
-from lifelong_nav.core.types import FloatArray, People, Pose2, Trajectory, Twist2
+from lifelong_nav.core.types import FloatArray, People, PeopleForecast, Pose2, Trajectory, Twist2
 
 _OFFSETS = np.array([0, 0, 0, 0.45, -0.45, 0.9, -0.9, 1.4, -1.4, 2.0, -2.0, 0.6, -0.6, 0, 0, 0])
 _SCALES = np.array([1, 0.6, 0.3, 1, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 1, 1, 1])
@@ -42,6 +45,7 @@ class MppiConfig:
     """Parameters of `Mppi`."""
 
     samples: int = param(448, "", 64, 10000, "Command sequences tried per plan.")
+    samples_tracking: int = param(320, "", 64, 10000, "The same where a reference shows the way.")
     steps: int = param(30, "", 5, 200, "Steps of the horizon.")
     dt: float = param(0.1, "s", 0.02, 0.5, "Length of one step.")
     stride: int = param(2, "", 1, 10, "People are looked at every so many steps.")
@@ -65,6 +69,8 @@ class Problem:
 
     `path` (M, 2 or more) x, y [m]; a single point asks for the straight way. `goal` is where to stop, with
     NaN yaw for "any"; None when the path goes on beyond its end. `speed` [m/s] is the speed to travel at.
+    `reference` is the chosen trajectory, tracked in time while it is fresh; the path's costs recede for it.
+    `forecast` says in which ways people may go on; whom it does not know walks on as tracked.
     """
 
     stamp: float
@@ -76,6 +82,8 @@ class Problem:
     field: DistanceField | None = None
     speed: float = 0.8
     frame_id: str = "odom"
+    reference: Trajectory | None = None
+    forecast: PeopleForecast | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,17 @@ class Plan:
     effective: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A problem made ready: the way, the people and the reference relative to the robot, and the speed."""
+
+    problem: Problem
+    way: PathWindow
+    people: Forecast | None
+    reference: Reference | None
+    speed: float
+
+
 class Mppi:
     """The controller. Deterministic given its seed and the problems it was handed, in order."""
 
@@ -106,11 +125,13 @@ class Mppi:
         approach: ApproachConfig | None = None,
         model: MotionModel | None = None,
         seed: int = 0,
+        reference: ReferenceConfig | None = None,
     ) -> None:
         self.config = config or MppiConfig()
         self.costs = costs or CostConfig()
         self.social = social or SocialConfig()
         self.model: MotionModel = model or Unicycle()
+        self.reference = reference or ReferenceConfig()
         self._approach = Approach(approach)
         self._seed = seed
         c = self.config
@@ -143,11 +164,12 @@ class Mppi:
         way = window(problem.path, origin, ahead=speed * c.steps * c.dt + 2.0)
         if problem.goal is None and way.final:
             way = _open_ended(way)
-        people = self._forecast(problem, speed)
+        ref = reference_at(problem.reference, problem.stamp, problem.pose, self._times, self.reference)
+        scene = _Scene(problem, way, self._forecast(problem, speed), ref, speed)
         state = MotionState(Pose2(0.0, 0.0, problem.pose.yaw), problem.twist, self._sent)
-        commands = self._sample(way, problem, speed)
+        commands = self._sample(scene)
         motion = self._roll(state, commands)
-        terms, _, _ = self._evaluate(motion, commands, problem, way, people, speed)
+        terms, _, _ = self._evaluate(motion, commands, scene)
         total = np.sum(list(terms.values()), axis=0)
         total[~np.isfinite(total)] = np.float32(1e12)
         best = int(np.argmin(total))
@@ -156,7 +178,7 @@ class Mppi:
         # The average of good plans is usually better still, but not always: look before choosing it.
         pair = np.stack([mean, commands[:, :, best]], axis=-1)
         motion2 = self._roll(state, pair)
-        terms2, gap2, soon2 = self._evaluate(motion2, pair, problem, way, people, speed)
+        terms2, gap2, soon2 = self._evaluate(motion2, pair, scene)
         sums = np.sum(list(terms2.values()), axis=0)
         k = int(np.argmin(sums))
         feasible = bool(gap2[k] >= c.radius and not soon2[k])
@@ -193,42 +215,60 @@ class Mppi:
         self._stamp = stamp
 
     def _forecast(self, problem: Problem, speed: float) -> Forecast | None:
-        if problem.people is None or len(problem.people) == 0:
+        c, modes = self.config, problem.forecast
+        modes_age = problem.stamp - modes.stamp if modes is not None else 0.0
+        if not 0.0 <= modes_age <= 1.0:
+            modes = None  # older than this, walking straight on is the better guess
+        if not (problem.people or modes):
             return None
-        c = self.config
-        age = float(np.clip(problem.stamp - problem.people.stamp, 0.0, 1.0))
+        age = problem.stamp - problem.people.stamp if problem.people is not None else 0.0
         times = people_times(self._times, c.stride, speed)
-        reach = speed * c.steps * c.dt
-        found = forecast(problem.people, problem.pose.xy, age, times, reach, self.social)
+        found = forecast(
+            problem.people, problem.pose.xy, float(np.clip(age, 0.0, 1.0)), times, speed * c.steps * c.dt,
+            self.social, modes, modes_age,
+        )  # fmt: skip
         return found if len(found.radii) else None
 
-    def _sample(self, way: PathWindow, problem: Problem, speed: float) -> FloatArray:
-        """(2, T, K) commands: the fixed candidates first, then noise around the last plan and pursuits."""
-        c = self.config
+    def _sample(self, scene: _Scene) -> FloatArray:
+        """(2, T, K) commands: fixed candidates first, then noise around the last plan and the informed."""
+        c, problem, speed = self.config, scene.problem, scene.speed
         limits = Limits(c.max_speed, c.max_yaw_rate, c.accel)
         chase = follow(
-            way, problem.pose.yaw, speed, _OFFSETS, _SCALES, _WAITS, limits,
+            scene.way, problem.pose.yaw, speed, _OFFSETS, _SCALES, _WAITS, limits,
             np.arange(0, c.steps, 2) * c.dt, problem.twist.vx,
         )  # fmt: skip
         chase = np.repeat(chase, 2, axis=1)[:, : c.steps].transpose(2, 1, 0)
+        informed, samples = chase, c.samples
+        if scene.reference is not None:
+            tracks, samples = self._tracks(scene.reference, problem), c.samples_tracking
+            chase = np.concatenate([tracks, chase], axis=2)
+            informed = np.concatenate([tracks, tracks, tracks, chase[:, :, 2:4]], axis=2)
         turns = np.zeros((2, c.steps, 4), np.float32)
         turns[1] = np.array([0.5, -0.5, 1.0, -1.0], np.float32) * c.max_yaw_rate * 0.7
         nominal = self._nominal.T[:, :, None]
         stop = np.zeros((2, c.steps, 1), np.float32)
         back = stop + np.array([-c.max_reverse, 0.0], np.float32)[:, None, None]
         fixed = np.concatenate([nominal, stop, chase, turns, back], axis=2)
-        count = max(c.samples - fixed.shape[2], 1)
-        informed = int(count * c.informed)
+        count = max(samples - fixed.shape[2], 1)
+        around = int(count * c.informed)
         noise = self._rng.standard_normal((c.knots, 2 * count), dtype=np.float32)
         drawn = (self._spread @ noise).reshape(c.steps, 2, count).transpose(1, 0, 2)
         drawn = drawn * np.array([c.noise_v, c.noise_w], np.float32)[:, None, None]
-        drawn[:, :, informed:] += nominal
-        drawn[:, :, :informed] *= np.float32(0.6)
-        drawn[:, :, :informed] += chase[:, :, np.arange(informed) % chase.shape[2]]
+        drawn[:, :, around:] += nominal
+        drawn[:, :, :around] *= np.float32(0.6)
+        drawn[:, :, :around] += informed[:, :, np.arange(around) % informed.shape[2]]
         commands = np.concatenate([fixed, drawn], axis=2)
         np.clip(commands[0], -c.max_reverse, speed, out=commands[0])
         np.clip(commands[1], -c.max_yaw_rate, c.max_yaw_rate, out=commands[1])
         return commands
+
+    def _tracks(self, ref: Reference, problem: Problem) -> FloatArray:
+        """(2, T, 2) commands: the reference's own, and those that close the gap to it."""
+        c, fastest = self.config, min(problem.speed, self.config.max_speed)
+        limits = (fastest, c.max_reverse, c.max_yaw_rate, c.accel, self.reference.yaw_accel)
+        twist = (problem.twist.vx, problem.twist.wz)
+        close = track_commands(ref, problem.pose.yaw, twist, limits, c.dt, self.reference.look)
+        return np.stack([np.stack([ref.v, ref.w]), close.T], axis=2)
 
     def _roll(self, state: MotionState, commands: FloatArray) -> Motion:
         poses, twists = self.model.rollout(state, commands.transpose(2, 1, 0), self.config.dt)
@@ -237,12 +277,15 @@ class Mppi:
         return Motion(x, y, yaw, v, w, self._times)
 
     def _evaluate(
-        self, motion: Motion, commands: FloatArray, problem: Problem, way: PathWindow,
-        people: Forecast | None, speed: float,
-    ) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:  # fmt: skip
+        self, motion: Motion, commands: FloatArray, scene: _Scene
+    ) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:
         """Cost terms (K,), least obstacle distance (K,) and contact soon (K,)."""
-        c, count = self.config, motion.x.shape[1]
-        terms = path_terms(motion, way, speed, 5, self.costs)
+        c, count, problem, people = self.config, motion.x.shape[1], scene.problem, scene.people
+        terms = path_terms(motion, scene.way, scene.speed, 5, self.costs)
+        if scene.reference is not None:
+            recede = 1.0 - (1.0 - self.costs.path_share) * scene.reference.share
+            terms = {name: value if name == "goal" else recede * value for name, value in terms.items()}
+            terms |= track_terms(motion, scene.reference, 2, self.costs)
         sent = np.array([self._sent.vx, self._sent.wz])
         terms |= effort_terms(motion, commands, sent, self.costs)
         gap, soon = np.full(count, np.inf, np.float32), np.zeros(count, bool)
@@ -253,7 +296,11 @@ class Mppi:
             gap = gap - c.margin
             terms |= more
         if people is not None:
-            more, soon = people_terms(motion, people, way, c.stride, c.radius, speed, self.social, self.costs)
+            more, soon = people_terms(
+                motion, people, scene.way, c.stride, c.radius, scene.speed, self.social, self.costs
+            )
+            if scene.reference is not None:  # the reference looks farther than this does
+                more["beyond"] *= 1.0 - scene.reference.share
             terms |= more
         return terms, gap, soon
 
