@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +43,29 @@ def wall_gap(xy: FloatArray, walls: FloatArray, radius: float) -> float:
 
 
 def kept_off(before: Pose2, after: Pose2, walls: FloatArray, radius: float) -> tuple[Pose2, bool]:
-    """The pose after a step, held where the disc would press into a wall, and whether it touched one.
+    """The pose after a step, held where the disc comes against a wall, and whether it did.
 
-    A touch leaves only the turn and what leads away from the wall.
+    Away from the wall every motion is let through, so that nobody is caught there.
     """
-    gap = wall_gap(after.xy, walls, radius)
-    if gap >= 0.0 or gap > wall_gap(before.xy, walls, radius):
-        return after, gap < 0.0
-    return Pose2(before.x, before.y, after.yaw), True
+
+    def gap(pose: Pose2) -> float:
+        return wall_gap(pose.xy, walls, radius)
+
+    end = gap(after)
+    if end >= 0.0 or end > gap(before):
+        return after, end < 0.0
+    return as_far(before, after, lambda pose: gap(pose) >= 0.0), True
+
+
+def as_far(before: Pose2, after: Pose2, free: Callable[[Pose2], bool]) -> Pose2:
+    """The last free pose on the way of a step that ends where it is not free (to 1/32 of the step)."""
+    low, high = 0.0, 1.0
+    for _ in range(5):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if free(_between(before, after, middle)) else (low, middle)
+    return _between(before, after, low)
+
+
+def _between(a: Pose2, b: Pose2, share: float) -> Pose2:
+    """On the way from a to b, with the yaw of b."""
+    return Pose2(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y), b.yaw)

@@ -10,7 +10,7 @@ import numpy as np
 from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, Twist2
 from lifelong_nav.sim import figures
 from lifelong_nav.sim.crowd.state import CrowdState, RobotDisc
-from lifelong_nav.sim.flat.body import Body, kept_off, wall_gap
+from lifelong_nav.sim.flat.body import Body, as_far, kept_off, wall_gap
 from lifelong_nav.sim.flat.config import FlatConfig
 from lifelong_nav.sim.flat.sensing import Tracker
 from lifelong_nav.sim.lidar import LidarConfig, door_slice, fast_ranges, noisy_ranges, static_slice
@@ -115,7 +115,7 @@ class FlatWorld:
         wished, twist = self.body.follow(before, self.twist, self._command, self.config.speed, STEP)
         pose, hit = kept_off(before, wished, self.walls, self.config.radius)
         pose = self._bumper(before, pose)
-        if pose.x == before.x and pose.y == before.y and twist.vx != 0.0:
+        if pose.x != wished.x or pose.y != wished.y:  # held by something
             twist = Twist2(0.0, 0.0, twist.wz)
         self.pose, self.twist = pose, twist
         self.time = round(self.time + STEP, 9)
@@ -143,13 +143,15 @@ class FlatWorld:
     def _bumper(self, before: Pose2, after: Pose2) -> Pose2:
         """Nobody is driven over: a step that would press deeper into a person is left out."""
         present = self.state.present
-        reach = self.state.radii[present] + self.config.radius
+        reach = self.state.radii[present] + self.config.radius - _PRESS
         spots = self.state.positions[present]
-        now = np.sqrt(np.square(spots - after.xy).sum(axis=1)) - reach
-        was = np.sqrt(np.square(spots - before.xy).sum(axis=1)) - reach
-        if ((now < -_PRESS) & (now < was)).any():
-            return Pose2(before.x, before.y, after.yaw)
-        return after
+
+        def free(pose: Pose2) -> bool:
+            now = np.square(spots - pose.xy).sum(axis=1)
+            return not ((now < reach**2) & (now < was)).any()
+
+        was = np.square(spots - before.xy).sum(axis=1)
+        return after if free(after) else as_far(before, after, free)
 
     def _note_touches(self, pushed: FloatArray, hit_wall: bool) -> None:
         """Write down contacts that begin; `pushed` (2,) is the velocity the robot had but for them [m/s]."""
