@@ -94,7 +94,7 @@ class TrajectoryNetwork:
         return found
 
     def propose(self, situation: Situation) -> list[Candidate]:
-        """Candidates on `TIMES` in the situation's frame, most probable first; none when anything is wrong."""
+        """Candidates on `TIMES` in the situation's frame, likeliest first; none when anything is wrong."""
         self.chances = np.zeros(0)
         if self.trunk is None or self.heads is None:
             return []
