@@ -78,16 +78,21 @@ def keep_out(old: FloatArray, new: FloatArray, radii: FloatArray, segments: Floa
     return new
 
 
-def stop_at_robot(bodies: Bodies, velocities: FloatArray, robot: RobotDisc, gap: float = 0.03) -> FloatArray:
-    """(N, 2) velocities without the part that would press a body into the robot: nobody shoves a robot."""
+def stop_at_robot(
+    bodies: Bodies, velocities: FloatArray, robot: RobotDisc, dt: float, gap: float = 0.03
+) -> FloatArray:
+    """(N, 2) velocities without the part that would press a body into the robot: nobody shoves a robot.
+
+    Whoever comes near is slowed within the step of dt [s] so that `gap` [m] stays free.
+    """
     to = robot.position - bodies.positions
     distance = np.sqrt((to * to).sum(axis=1)) + 1e-9
-    touching = distance - bodies.radii - robot.radius < gap
-    if not touching.any():
-        return velocities
+    allowed = np.maximum(distance - bodies.radii - robot.radius - gap, 0.0) / dt
     unit = to / distance[:, None]
-    inward = np.maximum((velocities * unit).sum(axis=1), 0.0) * touching
-    return velocities - inward[:, None] * unit
+    excess = np.maximum((velocities * unit).sum(axis=1) - allowed, 0.0)
+    if not excess.any():
+        return velocities
+    return velocities - excess[:, None] * unit
 
 
 def spread_overlaps(

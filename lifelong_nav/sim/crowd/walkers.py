@@ -323,7 +323,7 @@ class Walkers:
         velocities = self.model.velocities(b, wanted, robot, near, dt)
         velocities *= b.present[:, None]
         if robot is not None:
-            velocities = stop_at_robot(b, velocities, robot)
+            velocities = stop_at_robot(b, velocities, robot, dt)
         new = spread_overlaps(b, b.positions + dt * velocities)
         new = keep_out(b.positions, new, b.radii, near)
         new[~b.present] = b.positions[~b.present]
