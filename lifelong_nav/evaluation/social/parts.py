@@ -1,0 +1,88 @@
+"""The parts of our stack as a benchmark puts them together, each of which can be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lifelong_nav.core.config import override
+from lifelong_nav.core.share import share_folder
+from lifelong_nav.core.social_context import SocialContext
+from lifelong_nav.trajectory.candidates import CandidatesConfig, propose
+from lifelong_nav.trajectory.local_planner import Generator, LocalPlanner
+from lifelong_nav.trajectory.prediction.predictor import Predictor
+from lifelong_nav.trajectory.selector import Selector
+from lifelong_nav.trajectory.situation import Candidate, Situation
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts are in.
+
+    `choice` of trajectories at all (else the controller follows the route); `prediction` by the network (else
+    constant velocity); `rules` and `search` the classical candidates and those found in space-time;
+    `learned` the network's; `rating` people's ratings as a term; `image` the context for the network;
+    `captions` the context for the selection; `lidar` the scan for planning (control and gate keep it);
+    `lifelong` what was learned after shipping; `gate` the safety gate.
+    """
+
+    choice: bool = True
+    prediction: bool = True
+    rules: bool = True
+    search: bool = True
+    learned: bool = True
+    rating: bool = True
+    image: bool = True
+    captions: bool = True
+    lidar: bool = True
+    lifelong: bool = True
+    gate: bool = True
+
+
+def assemble(
+    parts: Parts, scene: str = "", context: Callable[[], SocialContext | None] = lambda: None,
+    clock: Callable[[], float] | None = None,
+) -> LocalPlanner:  # fmt: skip
+    """A local planner of these parts.
+
+    Args:
+        parts: which are in.
+        scene: a recording whose own weights are left out, "" for none.
+        context: what is socially going on, asked at every proposal of the network.
+        clock: for timing, None for none.
+    """
+    models = share_folder("models")
+    predictor = Predictor.load(models / "prediction", scene or None) if parts.prediction else None
+    generators: dict[str, Generator] = {}
+    if parts.rules:
+        generators["rules"] = _rules(parts.search)
+    if parts.learned:
+        generators |= _learned(parts, models, scene, context)
+    return LocalPlanner(None, predictor, generators, Selector(), clock)
+
+
+def _rules(search: bool) -> Generator:
+    config = CandidatesConfig() if search else override(CandidatesConfig(), searched=0)
+
+    def suggest(situation: Situation) -> Sequence[Candidate]:
+        return propose(situation, config)
+
+    return suggest
+
+
+def _learned(
+    parts: Parts, models: Path, scene: str, context: Callable[[], SocialContext | None]
+) -> dict[str, Generator]:
+    """The trajectory network, without this scene's share where such weights ship."""
+    from lifelong_nav.trajectory.generator.network import NetworkConfig, TrajectoryNetwork
+
+    config = NetworkConfig(context=parts.image, lidar=parts.lidar)
+    network = TrajectoryNetwork.load(models / "trajectories", None, config)
+    if not network.ready:
+        return {}
+
+    def propose(situation: Situation) -> list[Candidate]:
+        return network.propose(replace(situation, context=context()))
+
+    return {"learned": propose}
