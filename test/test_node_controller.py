@@ -18,7 +18,8 @@ from lifelong_nav.core.config import build, specs
 from lifelong_nav.core.geometry import transform_points2
 from lifelong_nav.core.types import Odometry, Pose2, Twist2
 from lifelong_nav.nodes import convert
-from lifelong_nav.nodes.controller import ControllerConfig, ControllerNode, part
+from lifelong_nav.nodes.controller import PARTS, ControllerConfig, ControllerNode
+from lifelong_nav.nodes.parts import part
 from lifelong_nav.nodes.ros_clock import to_stamp
 from lifelong_nav.nodes.tf import stamped
 
@@ -151,6 +152,25 @@ def test_broken_messages_are_refused_and_counted(loop):
     assert all(math.isfinite(m.twist.linear.x) for m in loop.commands)
 
 
+def test_keeps_to_a_chosen_trajectory_in_time_while_it_is_fresh(loop):
+    """The route ahead is free, but the trajectory waits: so does the robot, until nobody says so any more."""
+    route = [(0, 0), (1.5, 0)]
+    times = np.arange(1, 31) * 0.2
+
+    def wait(frame="odom"):
+        poses = np.tile(loop.world.pose.array(), (30, 1))
+        loop.route(*route)
+        loop.bench.say("trajectory", convert.path_to(poses, loop.time, frame, times))
+
+    wait()
+    loop.run(3.0, every=wait)
+    assert loop.world.pose.x < 0.15, "waits where the trajectory waits"
+    assert loop.run(6.0, lambda: loop.world.pose.x > 1.0, lambda: loop.route(*route))
+    wait("moon")
+    loop.run(0.3)
+    assert loop.bench.nodes[0].health()[0] == 0, "a trajectory in another frame is refused, not followed"
+
+
 def test_weights_change_while_running(loop):
     node = loop.bench.nodes[0]
     (result,) = node.set_parameters([Parameter("cost_space", value=3.0)])
@@ -162,6 +182,6 @@ def test_weights_change_while_running(loop):
 
 def test_every_part_builds_from_the_flat_parameters():
     config = build(ControllerConfig)
-    for prefix in ("mppi", "cost", "social", "approach", "motion", "field", "deadline"):
-        assert part(config, prefix) == type(part(config, prefix))()
+    for prefix, cls in PARTS.items():
+        assert part(config, PARTS, prefix) == cls()
     assert len({s.name for s in specs(ControllerConfig)}) == len(specs(ControllerConfig))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import make_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,20 +14,30 @@ from lifelong_nav.control.deadline import DeadlineConfig, Rung, command_now
 from lifelong_nav.control.local_field import LocalField, LocalFieldConfig
 from lifelong_nav.control.mppi import Mppi, MppiConfig, Plan, Problem
 from lifelong_nav.control.pursuit import Limits
+from lifelong_nav.control.reference import ReferenceConfig
 from lifelong_nav.control.social import SocialConfig
 from lifelong_nav.control.unicycle import Unicycle, UnicycleConfig, step_exact
 from lifelong_nav.core.clock import is_fresh
-from lifelong_nav.core.config import build, param, specs
+from lifelong_nav.core.config import param
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.errors import InputError
 from lifelong_nav.core.geometry import flatten, transform_points2
 from lifelong_nav.core.transforms import TransformError
-from lifelong_nav.core.types import FloatArray, Odometry, People, Pose2, Trajectory, Twist2
-from lifelong_nav.nodes import convert
+from lifelong_nav.core.types import (
+    FloatArray,
+    Odometry,
+    People,
+    PeopleForecast,
+    Pose2,
+    Trajectory,
+    Twist2,
+)
+from lifelong_nav.nodes import convert, convert_trajectory
 from lifelong_nav.nodes.base import StackNode
+from lifelong_nav.nodes.parts import flat_config, part
 from lifelong_nav.nodes.tf import make_tf
 
-_PARTS: dict[str, type] = {
+PARTS: dict[str, type] = {
     "mppi": MppiConfig,
     "cost": CostConfig,
     "social": SocialConfig,
@@ -36,6 +45,7 @@ _PARTS: dict[str, type] = {
     "motion": UnicycleConfig,
     "field": LocalFieldConfig,
     "deadline": DeadlineConfig,
+    "reference": ReferenceConfig,
 }
 _LATE = 0.25
 """Share of late plans, over the last twenty or so, from which on others should make room."""
@@ -52,26 +62,10 @@ _OWN = (
 )
 
 
-def _prefixed(prefix: str, cls: type) -> list[tuple[str, Any, Any]]:
-    return [
-        (f"{prefix}_{s.name}", s.kind,
-         param(s.default, s.unit, s.low, s.high, s.doc, choices=s.choices, read_only=s.read_only))
-        for s in specs(cls)
-    ]  # fmt: skip
-
-
-ControllerConfig = make_dataclass(
-    "ControllerConfig",
-    [*_OWN, *(f for prefix, cls in _PARTS.items() for f in _prefixed(prefix, cls))],
-    frozen=True,
-)
-ControllerConfig.__doc__ = "Parameters of the node `controller`; those of its parts carry a prefix."
-
-
-def part(config: Any, prefix: str) -> Any:
-    """The config of one part out of the node's flat parameters."""
-    cls = _PARTS[prefix]
-    return build(cls, {s.name: getattr(config, f"{prefix}_{s.name}") for s in specs(cls)})
+ControllerConfig = flat_config(
+    "ControllerConfig", _OWN, PARTS,
+    "Parameters of the node `controller`; those of its parts carry a prefix.",
+)  # fmt: skip
 
 
 class ControllerNode(StackNode):
@@ -82,10 +76,12 @@ class ControllerNode(StackNode):
 
     def setup(self) -> None:
         """Build the controller and connect it."""
-        self._field = LocalField(part(self.config, "field"))
+        self._field = LocalField(part(self.config, PARTS, "field"))
         self._distance: DistanceField | None = None
         self._odometry: Odometry | None = None
         self._people: People | None = None
+        self._reference: Trajectory | None = None
+        self._forecast: PeopleForecast | None = None
         self._route: tuple[str, FloatArray] | None = None
         self._last: Trajectory | None = None
         self._path: FloatArray | None = None
@@ -97,6 +93,8 @@ class ControllerNode(StackNode):
         self._out = self.offer("cmd_vel_raw")
         self._predicted = self.offer("predicted_path")
         self.listen("plan", self._on_plan)
+        self.listen("trajectory", self._on_trajectory)
+        self.listen("people_forecast", self._on_forecast)
         self.listen("odom", self._on_odometry)
         self.listen("scan", self._on_scan)
         self.listen("people", self._on_people)
@@ -106,12 +104,12 @@ class ControllerNode(StackNode):
         """Take over new weights; the warm start is given up."""
         c = self.config
         self.controller = Mppi(
-            part(c, "mppi"), part(c, "cost"), part(c, "social"), part(c, "approach"),
-            Unicycle(part(c, "motion")), c.seed,
+            *(part(c, PARTS, name) for name in ("mppi", "cost", "social", "approach")),
+            Unicycle(part(c, PARTS, "motion")), c.seed, part(c, PARTS, "reference"),
         )  # fmt: skip
         m = self.controller.config
         self._limits = Limits(min(c.speed, m.max_speed), m.max_yaw_rate, m.accel)
-        self._deadline = part(c, "deadline")
+        self._deadline = part(c, PARTS, "deadline")
 
     def stop(self) -> None:
         """Ask for zero."""
@@ -122,10 +120,28 @@ class ControllerNode(StackNode):
         self._field.reset()
         self.controller.reset()
         self._distance = self._odometry = self._people = self._route = self._last = self._path = None
+        self._reference = self._forecast = None
 
     def _on_plan(self, message: Any) -> None:
         self._route = None
         self._route = (message.header.frame_id, convert.path_from(message))
+
+    def _on_trajectory(self, message: Any) -> None:
+        self._reference = None
+        self._reference = self._in_odom(convert_trajectory.trajectory_from(message), "Trajectory")
+
+    def _on_forecast(self, message: Any) -> None:
+        self._forecast = None
+        self._forecast = self._in_odom(convert_trajectory.forecast_from(message), "Forecast of people")
+
+    def _in_odom(self, value: Any, what: str) -> Any:
+        """The value, which must be in the frame that is driven in."""
+        if value is not None and value.frame_id != self.config.odom_frame:
+            raise InputError(
+                f"{what} is in frame '{value.frame_id}', not '{self.config.odom_frame}'.",
+                "Let perception and planning use the controller's odom_frame.",
+            )
+        return value
 
     def _on_odometry(self, message: Any) -> None:
         self._odometry = None
@@ -139,13 +155,7 @@ class ControllerNode(StackNode):
 
     def _on_people(self, message: Any) -> None:
         self._people = None
-        people = convert.people_from(message)
-        if people.frame_id != self.config.odom_frame:
-            raise InputError(
-                f"People are in frame '{people.frame_id}', not '{self.config.odom_frame}'.",
-                "Let perception track in the controller's odom_frame.",
-            )
-        self._people = people
+        self._people = self._in_odom(convert.people_from(message), "People")
 
     def _on_scan(self, message: Any) -> None:
         self._distance = None
@@ -166,7 +176,9 @@ class ControllerNode(StackNode):
             if problem is not None:
                 self._plan(problem)
         pose = self._pose(now)
-        command, rung = command_now(now, self._last, pose, self._path, self._limits, self._deadline)
+        command, rung = command_now(
+            now, self._last, pose, self._path, self._limits, self._deadline, self._reference
+        )
         if rung is Rung.PURSUIT and self._distance is None:
             command, rung = Twist2(), Rung.STOP  # pursuit looks at nothing: not without a scan
         self.stats["rung"] = rung.value
@@ -220,7 +232,7 @@ class ControllerNode(StackNode):
         goal = Pose2(*(float(v) for v in self._path[-1]))
         return Problem(
             now, pose, self._odometry.twist, self._path, goal, self._current_people(), self._distance,
-            self.config.speed, self.config.odom_frame,
+            self.config.speed, self.config.odom_frame, self._reference, self._forecast,
         )  # fmt: skip
 
     def _pose(self, now: float) -> Pose2 | None:
