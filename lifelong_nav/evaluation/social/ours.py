@@ -10,17 +10,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lifelong_nav.control.costs import CostConfig
+from lifelong_nav.control.forecast import SocialConfig
 from lifelong_nav.control.gate import Gate, GateInputs
 from lifelong_nav.control.gate_config import GateConfig
 from lifelong_nav.control.local_field import LocalField, LocalFieldConfig
 from lifelong_nav.control.mppi import Mppi, MppiConfig, Problem
+from lifelong_nav.control.reference import ReferenceConfig
 from lifelong_nav.control.unicycle import Unicycle, UnicycleConfig
 from lifelong_nav.core.clock import ManualClock, Received
 from lifelong_nav.core.config import override
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.social_context import SocialContext
 from lifelong_nav.core.types import FloatArray, LaserScan, Odometry, Pose2, Twist2
-from lifelong_nav.evaluation.social.parts import Parts, assemble
+from lifelong_nav.evaluation.social.parts import NO_TUNING, Parts, Tuning, assemble, tuned
 from lifelong_nav.evaluation.social.planner import BODY, PERIOD, Observation
 from lifelong_nav.trajectory.local_planner import LocalPlanner
 from lifelong_nav.trajectory.prediction.history import PeopleHistory
@@ -41,6 +44,9 @@ class LifelongNav:
     """
 
     parts = Parts()
+    tuning: Tuning = NO_TUNING
+    """Parameters that differ from their defaults, by section (see `parts.assemble`; here also mppi, cost,
+    social, reference, gate)."""
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock = clock
@@ -87,17 +93,26 @@ class LifelongNav:
         """Set up for the body and the scene of the first observation."""
         self._scene = o.scene
         limits = {"max_speed": self.speed, "accel": BODY.accel, "max_yaw_rate": BODY.max_yaw_rate}
-        config = override(MppiConfig(), radius=o.robot_radius, max_reverse=BODY.max_reverse, **limits)
+        config = override(
+            tuned(MppiConfig(), "mppi", self.tuning),
+            radius=o.robot_radius,
+            max_reverse=BODY.max_reverse,
+            **limits,
+        )
         body = UnicycleConfig(accel=BODY.accel, yaw_accel=BODY.yaw_accel, delay=0.0)
-        self._mppi = Mppi(config, model=Unicycle(body), seed=self.seed)
+        self._mppi = Mppi(
+            config, tuned(CostConfig(), "cost", self.tuning), tuned(SocialConfig(), "social", self.tuning),
+            None, Unicycle(body), self.seed, tuned(ReferenceConfig(), "reference", self.tuning),
+        )  # fmt: skip
         # Braking distances as the simulated body brakes; on the robot they are the base's.
         gate = override(
-            GateConfig(), max_speed=max(0.05, min(self.speed, 1.5)), radius=o.robot_radius, heartbeats=[],
-            max_reverse=BODY.max_reverse, decel=BODY.accel, hard_decel=BODY.accel, yaw_accel=BODY.yaw_accel,
+            tuned(GateConfig(), "gate", self.tuning), max_speed=max(0.05, min(self.speed, 1.5)),
+            radius=o.robot_radius, heartbeats=[], max_reverse=BODY.max_reverse, decel=BODY.accel,
+            hard_decel=BODY.accel, yaw_accel=BODY.yaw_accel,
         )  # fmt: skip
         self._gate = Gate(gate)
         if self.parts.choice:
-            self.planner = assemble(self.parts, o.scene, lambda: self._context, self.clock)
+            self.planner = assemble(self.parts, o.scene, lambda: self._context, self.clock, self.tuning)
 
     def _look(self, o: Observation) -> DistanceField | None:
         """What the scan shows that is no person."""

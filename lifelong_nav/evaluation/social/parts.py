@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from lifelong_nav.core.config import override
 from lifelong_nav.core.share import share_folder
 from lifelong_nav.core.social_context import SocialContext
 from lifelong_nav.trajectory.candidates import CandidatesConfig, propose
-from lifelong_nav.trajectory.local_planner import Generator, LocalPlanner
+from lifelong_nav.trajectory.local_planner import Generator, LocalPlanner, LocalPlannerConfig
 from lifelong_nav.trajectory.prediction.predictor import Predictor
-from lifelong_nav.trajectory.selector import Selector
+from lifelong_nav.trajectory.proxemics import ProxemicsConfig
+from lifelong_nav.trajectory.search_costs import SearchConfig
+from lifelong_nav.trajectory.selector import Selector, SelectorConfig
 from lifelong_nav.trajectory.situation import Candidate, Situation
+from lifelong_nav.trajectory.terms import TermsConfig
+
+Config = TypeVar("Config")
+Tuning = Mapping[str, Mapping[str, Any]]
+"""Parameters by section and name."""
+NO_TUNING: Tuning = {}
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Parts:
 
 def assemble(
     parts: Parts, scene: str = "", context: Callable[[], SocialContext | None] = lambda: None,
-    clock: Callable[[], float] | None = None,
+    clock: Callable[[], float] | None = None, tuning: Tuning = NO_TUNING,
 ) -> LocalPlanner:  # fmt: skip
     """A local planner of these parts.
 
@@ -51,22 +60,37 @@ def assemble(
         scene: a recording whose own weights are left out, "" for none.
         context: what is socially going on, asked at every proposal of the network.
         clock: for timing, None for none.
+        tuning: parameters that differ from their defaults, by section: terms, selector, proxemics,
+            candidates, search, local_planner.
     """
     models = share_folder("models")
     predictor = Predictor.load(models / "prediction", scene or None) if parts.prediction else None
     generators: dict[str, Generator] = {}
     if parts.rules:
-        generators["rules"] = _rules(parts.search)
+        generators["rules"] = _rules(parts.search, tuning)
     if parts.learned:
         generators |= _learned(parts, models, scene, context)
-    return LocalPlanner(None, predictor, generators, Selector(), clock)
+    selector = Selector(
+        tuned(SelectorConfig(), "selector", tuning), tuned(TermsConfig(), "terms", tuning), None,
+        tuned(ProxemicsConfig(), "proxemics", tuning),
+    )  # fmt: skip
+    config = tuned(LocalPlannerConfig(), "local_planner", tuning)
+    return LocalPlanner(config, predictor, generators, selector, clock)
 
 
-def _rules(search: bool) -> Generator:
-    config = CandidatesConfig() if search else override(CandidatesConfig(), searched=0)
+def tuned(config: Config, section: str, tuning: Tuning) -> Config:
+    """A config with the parameters that `tuning` gives for its section."""
+    return override(config, **tuning.get(section, {}))
+
+
+def _rules(search: bool, tuning: Tuning) -> Generator:
+    config = tuned(CandidatesConfig(), "candidates", tuning)
+    config = config if search else override(config, searched=0)
+    searching = tuned(SearchConfig(), "search", tuning)
+    social = tuned(ProxemicsConfig(), "proxemics", tuning)
 
     def suggest(situation: Situation) -> Sequence[Candidate]:
-        return propose(situation, config)
+        return propose(situation, config, searching, social)
 
     return suggest
 
