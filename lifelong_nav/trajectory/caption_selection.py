@@ -155,6 +155,9 @@ def caption_cost(
     """
     if score is None or context is None or not usable(context, now, config) or len(context.embedding) == 0:
         return np.zeros(len(poses))
+    space = str(getattr(score, "space", ""))
+    if space and context.space and space != context.space:
+        return np.zeros(len(poses))  # learned in another space of captions
     local = np.array(poses, dtype=float)
     local[..., :2] = (local[..., :2] - robot.xy) @ rotation2(robot.yaw)
     local[..., 2] = (local[..., 2] - robot.yaw + np.pi) % (2.0 * np.pi) - np.pi

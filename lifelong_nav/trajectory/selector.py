@@ -20,6 +20,9 @@ from lifelong_nav.trajectory.proxemics import ProxemicsConfig
 from lifelong_nav.trajectory.situation import TIMES, Candidate, Choice, Situation
 from lifelong_nav.trajectory.terms import Batch, TermsConfig, consistency, evaluate, make_batch, sampled
 
+_FAR = 1000.0
+"""Farther from the robot [m], or wound up more [rad], no candidate is meant in earnest."""
+
 
 @dataclass(frozen=True)
 class SelectorConfig:
@@ -164,6 +167,9 @@ def _sound(candidate: Candidate, situation: Situation, notes: list[str]) -> bool
     if not (np.isfinite(poses).all() and np.isfinite(times).all() and np.isfinite(t.stamp)):
         notes.append(f"candidate '{candidate.name}' is not finite")
         return False
+    if np.abs(poses[:, :2] - situation.pose.xy).max() > _FAR or np.abs(poses[:, 2]).max() > _FAR:
+        notes.append(f"candidate '{candidate.name}' leads out of the world")
+        return False
     if t.frame_id != situation.frame_id:
         notes.append(f"candidate '{candidate.name}' is in frame '{t.frame_id}'")
         return False
@@ -177,4 +183,4 @@ def _before(previous: Choice | None, situation: Situation) -> FloatArray | None:
     trajectory = previous.chosen.trajectory
     if trajectory.frame_id != situation.frame_id:
         return None
-    return sampled(trajectory, situation.stamp)[:, :2]
+    return sampled(trajectory, situation)[:, :2]

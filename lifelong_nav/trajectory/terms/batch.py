@@ -118,7 +118,7 @@ def make_batch(
 ) -> Batch:
     """Arrays of `candidates`, whose poses must be finite."""
     config = proxemics or ProxemicsConfig()
-    poses = np.array([sampled(c.trajectory, situation.stamp) for c in candidates]).reshape(-1, len(TIMES), 3)
+    poses = np.array([sampled(c.trajectory, situation) for c in candidates]).reshape(-1, len(TIMES), 3)
     start = np.broadcast_to(situation.pose.array(), (len(poses), 1, 3))
     before = np.concatenate([start, poses[:, :-1]], axis=1)
     step = poses - before
@@ -142,14 +142,16 @@ def make_batch(
     )
 
 
-def sampled(trajectory: Trajectory, stamp: float) -> FloatArray:
-    """(T, 3) poses of a trajectory at `TIMES` from `stamp`; it stands still after its end."""
-    late = stamp - trajectory.stamp
+def sampled(trajectory: Trajectory, situation: Situation) -> FloatArray:
+    """(T, 3) poses of a trajectory at `TIMES` from the situation's stamp; it stands still after its end."""
+    late = situation.stamp - trajectory.stamp
     if len(trajectory.times) == len(TIMES) and abs(late) < 1e-6 and np.allclose(trajectory.times, TIMES):
         return np.asarray(trajectory.poses, dtype=float)
-    at = TIMES + late
-    columns = (*np.asarray(trajectory.poses, dtype=float)[:, :2].T, np.unwrap(trajectory.poses[:, 2]))
-    return np.stack([np.interp(at, trajectory.times, c) for c in columns], axis=-1)
+    times, poses = np.asarray(trajectory.times, dtype=float), np.asarray(trajectory.poses, dtype=float)
+    if times[0] > late:  # from where the robot is to its first pose
+        times, poses = np.append(late, times), np.concatenate([situation.pose.array()[None], poses])
+    yaw = np.unwrap(poses[:, 2])
+    return np.stack([np.interp(TIMES + late, times, c) for c in (poses[:, 0], poses[:, 1], yaw)], axis=-1)
 
 
 def people_near(situation: Situation, config: ProxemicsConfig) -> tuple[Presence, Float32Array, Float32Array]:
