@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selection_world import detour, drive, person, situation
 
-from lifelong_nav.core.config import build, specs
+from lifelong_nav.core.config import build
 from lifelong_nav.core.errors import ConfigError
 from lifelong_nav.core.social_context import FACTS, FULL, UNKNOWN, CaptionMatch, SocialContext
 from lifelong_nav.core.types import Pose2
@@ -146,4 +146,3 @@ def test_context_changes_the_costs_of_a_choice():
     cut = drive("cut", ((0, 0), (3, 0.4), (6, 0.4)))
     plain, aware = Selector().choose(s, [cut]), Selector().choose(told, [cut])
     assert aware.terms["queue"][0] == pytest.approx(2.0 * plain.terms["queue"][0])
-    assert [spec.name for spec in specs(ContextConfig)][0] == "enabled"
