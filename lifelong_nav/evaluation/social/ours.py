@@ -23,8 +23,8 @@ from lifelong_nav.core.config import override
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.social_context import SocialContext
 from lifelong_nav.core.types import FloatArray, LaserScan, Odometry, Pose2, Twist2
-from lifelong_nav.evaluation.social.parts import NO_TUNING, Parts, Tuning, assemble, tuned
 from lifelong_nav.evaluation.social.planner import BODY, PERIOD, Observation
+from lifelong_nav.trajectory.assembly import NO_TUNING, Parts, Tuning, assemble, tuned
 from lifelong_nav.trajectory.local_planner import LocalPlanner
 from lifelong_nav.trajectory.prediction.history import PeopleHistory
 from lifelong_nav.trajectory.situation import Choice, Situation

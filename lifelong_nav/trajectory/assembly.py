@@ -1,4 +1,4 @@
-"""The parts of our stack as a benchmark puts them together, each of which can be left out."""
+"""Puts a local planner together: on the robot, and in benchmarks that leave parts of it out."""
 
 from __future__ import annotations
 
