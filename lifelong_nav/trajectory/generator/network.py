@@ -57,14 +57,21 @@ class TrajectoryNetwork:
 
         Args:
             folder: models/trajectories.
-            heads: folder of the heads to use instead of the shipped ones (a promoted generation).
+            heads: folder of the heads to use instead of the shipped ones (a promoted generation); where
+                they do not load, the shipped ones are used.
             config: parameters.
         """
         network = cls(None, None, config)
         try:
-            trunk = Trunk.load(folder / TRUNK)
-            network.heads = Heads.load(heads or folder / HEADS, trunk.version)
-            network.trunk = trunk
+            network.trunk = Trunk.load(folder / TRUNK)
+            version = network.trunk.version
+            try:
+                network.heads = Heads.load(heads or folder / HEADS, version)
+            except LifelongNavError as error:
+                if heads is None:
+                    raise
+                network.heads = Heads.load(folder / HEADS, version)
+                network.note = f"The shipped heads are in use instead of those of {heads}: {error}"
         except (LifelongNavError, OSError, KeyError, ValueError) as error:
             network.note = f"The trajectory network is not in use: {error}"
         return network
