@@ -56,6 +56,29 @@ class Case:
         return suite.draw(self.family, self.human, self.layout, self.seed)
 
 
+@dataclass(frozen=True, order=True)
+class RealCase:
+    """One real pedestrian to stand in for: a recording below `folder`, the row of the track in it, a seed."""
+
+    folder: str
+    scene: str
+    track: int
+    seed: int = 0
+
+    @property
+    def family(self) -> str:
+        """Cases of one recording belong together."""
+        return self.scene
+
+    @property
+    def human(self) -> str:
+        """Real people, replayed."""
+        return "replayed"
+
+
+AnyCase = Case | RealCase
+
+
 def cases(
     half: str, humans: Sequence[str], seeds: int, families: Sequence[str] = (), first: int = 0
 ) -> list[Case]:

@@ -19,7 +19,7 @@ from lifelong_nav.core.types import FloatArray, LaserScan, People, Pose2, Twist2
 from lifelong_nav.sim.flat.body import Body
 from lifelong_nav.sim.flat.world import STEP as PERIOD
 
-__all__ = ["BODY", "PERIOD", "PLANNERS", "Body", "Observation", "Planner", "make_planner"]
+__all__ = ["BODY", "OURS", "PERIOD", "PLANNERS", "Body", "Observation", "Planner", "make_planner"]
 
 BODY = Body()
 """The limits of the robot all planners drive; its radius is `Observation.robot_radius`."""
@@ -52,7 +52,11 @@ class Observation:
 
 
 class Planner(Protocol):
-    """Drives to a goal. One instance per run; no clocks, no global chance."""
+    """Drives to a goal. One instance per run; no clocks, no global chance.
+
+    An attribute `terms`, a mapping of names to numbers, is kept with the run; a class attribute
+    `wants_context = True` asks for `Observation.context` (pictures drawn and described once a second).
+    """
 
     def reset(self, goal: FloatArray, speed: float, seed: int) -> None:
         """Begin a run: goal (2,) [m], preferred speed [m/s] (also the fastest), seed."""
@@ -63,15 +67,16 @@ class Planner(Protocol):
         ...
 
 
-_OURS = "lifelong_nav.evaluation.social.ours"
+OURS = "lifelong_nav.evaluation.social.ours"
+"""The module of our own planners."""
 _BASE = "lifelong_nav.evaluation.social.baselines"
 
 PLANNERS: dict[str, str] = {
-    "lifelong_nav": f"{_OURS}:LifelongNav",
-    "lifelong_nav-no_image": f"{_OURS}:NoImage",
-    "lifelong_nav-no_captions": f"{_OURS}:NoCaptions",
-    "lifelong_nav-no_lidar": f"{_OURS}:NoLidar",
-    "lifelong_nav-no_lifelong": f"{_OURS}:NoLifelong",
+    "lifelong_nav": f"{OURS}:LifelongNav",
+    "lifelong_nav-no_image": f"{OURS}:NoImage",
+    "lifelong_nav-no_captions": f"{OURS}:NoCaptions",
+    "lifelong_nav-no_lidar": f"{OURS}:NoLidar",
+    "lifelong_nav-no_lifelong": f"{OURS}:NoLifelong",
     "goal_only": f"{_BASE}.goal_only:GoalOnly",
     "social_force": f"{_BASE}.social_force:SocialForcePlanner",
     "orca": f"{_BASE}.orca:OrcaPlanner",

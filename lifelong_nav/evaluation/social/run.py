@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lifelong_nav.core.social_context import SocialContext
 from lifelong_nav.core.types import FloatArray, Pose2
-from lifelong_nav.evaluation.social.case import SPEED, Case, free_seconds, global_route
+from lifelong_nav.evaluation.social.case import SPEED, AnyCase, Case, free_seconds, global_route
 from lifelong_nav.evaluation.social.lost_time import LostTime
-from lifelong_nav.evaluation.social.planner import PERIOD, Observation, Planner, make_planner
+from lifelong_nav.evaluation.social.planner import OURS, PERIOD, Observation, Planner, make_planner
 from lifelong_nav.sim.flat import FlatConfig, FlatSensed, FlatWorld, Touch
+
+if TYPE_CHECKING:  # loads renderers and models
+    from lifelong_nav.training.flat_eyes import FlatEyes
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,19 @@ class RunRecord:
 
     `path` (T, 3) x, y, yaw; `twists` (T, 2); `people` (T, N, 2), NaN for absent; `radii`, `groups` (N,);
     `reached` the goal in time; `touches` with people and walls; `lost` seconds people lost, together;
-    `terms` what the planner tells of its choices: name -> (T,) of the chosen one, empty when it tells none.
+    `person` the row of the one whose company the robot keeps, -1 for none; `terms` what the planner tells of
+    its choices: name -> (T - 1,), empty when it tells none (attribute `terms`, a mapping of numbers).
+    `error` is what the planner raised, which ended the run. `scene` names the recording of a real case.
     """
 
-    case: Case
+    case: AnyCase
     planner: str
     reached: bool
     path: FloatArray
     twists: FloatArray
     people: FloatArray
     radii: FloatArray
-    groups: np.ndarray
+    groups: NDArray[np.int64]
     route: FloatArray
     walls: FloatArray
     radius: float
@@ -54,7 +62,10 @@ class RunRecord:
     free_seconds: float
     touches: tuple[Touch, ...]
     lost: float
+    person: int = -1
     terms: dict[str, FloatArray] = field(default_factory=dict)
+    error: str = ""
+    scene: str = ""
 
 
 def open_world(case: Case, config: FlatConfig | None = None) -> tuple[FlatWorld, Setting]:
@@ -72,11 +83,11 @@ def open_world(case: Case, config: FlatConfig | None = None) -> tuple[FlatWorld,
     return world, Setting(route, goal, world.walls, world.config.speed, world.config.radius, seconds)
 
 
-def observation(sensed: FlatSensed, setting: Setting) -> Observation:
+def observation(sensed: FlatSensed, setting: Setting, context: SocialContext | None = None) -> Observation:
     """What the planner is shown of what is sensed."""
     return Observation(
         sensed.stamp, sensed.pose, sensed.twist, sensed.people, sensed.scan, sensed.pose, setting.route,
-        setting.goal, setting.walls, setting.speed, setting.radius,
+        setting.goal, setting.walls, setting.speed, setting.radius, context,
     )  # fmt: skip
 
 
@@ -96,7 +107,7 @@ def drive(
     """
     world, setting = open_world(case)
     mind = make_planner(planner) if isinstance(planner, str) else planner
-    mind.reset(setting.goal.xy, setting.speed, case.seed)
+    eyes = _eyes(world, case.seed) if wants_context(mind) else None
     lost = LostTime(world)
     poses, twists, people, told = (
         [world.pose.array()],
@@ -104,12 +115,20 @@ def drive(
         [_seen(world)],
         list[dict[str, float]](),
     )
-    reached = False
-    for _ in range(round(case.timeout / PERIOD)):
-        shown = observation(world.sense(), setting)
+    reached, error = False, ""
+    for k in range(round(case.timeout / PERIOD)):
+        sensed = world.sense()
+        seen = eyes.context(sensed, setting.goal.xy) if eyes is not None else None
+        shown = observation(sensed, setting, seen)
         if watch is not None:
             watch(world, shown)
-        world.command(mind.command(shown))
+        try:
+            if k == 0:
+                mind.reset(setting.goal.xy, setting.speed, case.seed)
+            world.command(mind.command(shown))
+        except Exception as problem:  # a planner's fault fails its run, not the benchmark
+            error = f"{type(problem).__name__}: {problem}"
+            break
         told.append(dict(getattr(mind, "terms", {})))
         world.step()
         lost.update()
@@ -119,12 +138,27 @@ def drive(
         if float(np.hypot(*(world.pose.xy - setting.goal.xy))) <= case.tolerance:
             reached = True
             break
+    if eyes is not None:
+        eyes.close()
     label = name or (planner if isinstance(planner, str) else type(planner).__name__)
     return RunRecord(
         case, label, reached, np.array(poses), np.array(twists), np.array(people), world.state.radii,
         world.state.groups, setting.route, setting.walls, setting.radius, setting.speed, case.tolerance,
-        setting.free_seconds, tuple(world.touches), lost.seconds, _columns(told),
+        setting.free_seconds, tuple(world.touches), lost.seconds,
+        case.company.person if case.company is not None else -1, _columns(told), error,
     )  # fmt: skip
+
+
+def wants_context(planner: Planner) -> bool:
+    """True for planners that hear what is socially going on: those of ours, and who says `wants_context`."""
+    ours = type(planner).__module__ == OURS
+    return bool(getattr(planner, "wants_context", ours))
+
+
+def _eyes(world: FlatWorld, seed: int) -> FlatEyes:
+    from lifelong_nav.training.flat_eyes import FlatEyes
+
+    return FlatEyes(world, seed)
 
 
 def _twist(world: FlatWorld) -> FloatArray:
