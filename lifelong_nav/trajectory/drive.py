@@ -44,6 +44,30 @@ class Drives:
         return Trajectory(stamp, frame_id, TIMES, self.poses[index], self.twists[index])
 
 
+def steer(
+    dx: FloatArray, dy: FloatArray, yaw: FloatArray, fastest: FloatArray, sign: FloatArray, c: DriveConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Commands v, w (C,) towards where references are `c.look` seconds later.
+
+    Args:
+        dx: (C,) to there [m].
+        dy: likewise.
+        yaw: (C,) of the robots.
+        fastest: (C,) speed [m/s].
+        sign: (C,) -1 for those who back.
+        c: parameters.
+    """
+    distance = np.sqrt(dx * dx + dy * dy)
+    off = np.arctan2(sign * dy, sign * dx) - yaw
+    off = (off + np.pi) % (2.0 * np.pi) - np.pi
+    moving = distance > _NEAR
+    size = np.minimum(distance / c.look, fastest) * moving
+    wish = size * np.maximum(1.0 - np.abs(off) / _HEAD_ON, 0.0)
+    # on an arc to the point aimed at; a point beside or behind asks for a turn on the spot
+    turn = 2.0 * wish * np.sin(off) / np.maximum(distance, 0.15) + 1.2 * off
+    return sign * wish, np.where(moving, turn, 0.0)
+
+
 def drive(
     pose: Pose2,
     twist: Twist2,
@@ -71,17 +95,10 @@ def drive(
     ahead = round(c.look / STEP)
     fastest = np.where(sign > 0, max(speed, abs(twist.vx)), c.max_reverse)
     for k in range(len(TIMES)):
-        dx, dy = references[:, k + ahead, 0] - x, references[:, k + ahead, 1] - y
-        distance = np.sqrt(dx * dx + dy * dy)
-        off = np.arctan2(sign * dy, sign * dx) - yaw
-        off = (off + np.pi) % (2.0 * np.pi) - np.pi
-        moving = distance > _NEAR
-        size = np.minimum(distance / c.look, fastest) * moving
-        wish = size * np.maximum(1.0 - np.abs(off) / _HEAD_ON, 0.0)
-        # on an arc to the point aimed at; a point beside or behind asks for a turn on the spot
-        turn = 2.0 * wish * np.sin(off) / np.maximum(distance, 0.15) + 1.2 * off
-        turn = np.where(moving, turn, 0.0)
-        v = np.minimum(np.maximum(sign * wish, v - c.accel * STEP), v + c.accel * STEP)
+        wish, turn = steer(
+            references[:, k + ahead, 0] - x, references[:, k + ahead, 1] - y, yaw, fastest, sign, c
+        )
+        v = np.minimum(np.maximum(wish, v - c.accel * STEP), v + c.accel * STEP)
         turn = np.minimum(np.maximum(turn, -c.max_yaw_rate), c.max_yaw_rate)
         w = np.minimum(np.maximum(turn, w - c.yaw_accel * STEP), w + c.yaw_accel * STEP)
         middle = yaw + (0.5 * STEP) * w

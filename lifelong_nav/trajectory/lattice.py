@@ -18,14 +18,14 @@ REACH = 3
 """Cells per layer at full speed. Moves of (3, 1), 5 % faster, round the octagon off."""
 
 _SPAN = np.arange(-REACH, REACH + 1)
-_SQUARES = _SPAN[:, None] ** 2 + _SPAN[None, :] ** 2
-MOVES = np.argwhere(_SQUARES <= REACH**2 + 1) - REACH
+_squares = _SPAN[:, None] ** 2 + _SPAN[None, :] ** 2
+MOVES = np.argwhere(_squares <= REACH**2 + 1) - REACH
 """(37, 2) rows, columns gone by each move."""
-LENGTHS = np.sqrt(np.unique(_SQUARES[_SQUARES <= REACH**2 + 1])).astype(np.float32)
+LENGTHS = np.sqrt(np.unique(_squares[_squares <= REACH**2 + 1])).astype(np.float32)
 """(8,) lengths of the classes of moves [cells]."""
 CLASS = np.searchsorted(LENGTHS**2 + 1e-3, (MOVES**2).sum(axis=1))
 """(37,) class of each move."""
-_OF_CLASS = [MOVES[CLASS == k] for k in range(len(LENGTHS))]
+_OF_CLASS = [MOVES[k == CLASS] for k in range(len(LENGTHS))]
 
 
 @dataclass(frozen=True, slots=True)

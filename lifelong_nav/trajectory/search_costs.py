@@ -60,7 +60,7 @@ def obstacle_cost(points: FloatArray, field: DistanceField | None, radius: float
 def people_cost(
     points: FloatArray, people: Presence, layer: int, radius: float, c: SearchConfig, p: ProxemicsConfig
 ) -> tuple[Grid, Grid]:
-    """Cost per layer of people at points (H, W, 2) at one of their times.
+    """Cost per layer of single people at points (H, W, 2), at one of their times.
 
     Args:
         points: places, float32.
@@ -95,11 +95,19 @@ def people_cost(
         for weight, gap in ((c.near, c.near_gap), (c.contact, p.clearance)):
             deep = proxemics.overlap_at(square, (reach + np.float32(gap)) ** 2, spread, weights)
             still += deep.sum(axis=0) * (weight * scale)
+    return still, moving
+
+
+def group_cost(points: FloatArray, people: Presence, layer: int, c: SearchConfig, p: ProxemicsConfig) -> Grid:
+    """(H, W) cost per layer of entering groups' common spaces at points (H, W, 2), at one of their times."""
+    cost = np.zeros(points.shape[:2], np.float32)
+    low, high = points.min(axis=(0, 1)) - 1.5, points.max(axis=(0, 1)) + 1.5
     start = np.float32(p.group_spread**2)
     for members in people.groups:
-        if not np.isin(members, rows).any():
+        at = people.xy[members, layer]
+        if not ((at >= low) & (at <= high)).all(axis=1).any():
             continue
-        gap = np.maximum(proxemics.hull_gap(points[:, :, None], people.xy[members, layer, None])[..., 0], 0)
+        gap = np.maximum(proxemics.hull_gap(points[:, :, None], at[:, None])[..., 0], 0)
         wide = start + people.spread[members, layer].min() ** 2
-        still += np.exp(np.float32(-0.5) * gap * gap / wide) * (start / wide * c.group * scale)
-    return still, moving
+        cost += np.exp(np.float32(-0.5) * gap * gap / wide) * (start / wide * c.group * np.float32(c.period))
+    return cost

@@ -19,7 +19,13 @@ from lifelong_nav.trajectory.band import smooth
 from lifelong_nav.trajectory.drive import REFERENCE_TIMES
 from lifelong_nav.trajectory.lattice import MOVES, REACH, Grid, Layer
 from lifelong_nav.trajectory.proxemics import ProxemicsConfig
-from lifelong_nav.trajectory.search_costs import SearchConfig, obstacle_cost, people_cost, prices
+from lifelong_nav.trajectory.search_costs import (
+    SearchConfig,
+    group_cost,
+    obstacle_cost,
+    people_cost,
+    prices,
+)
 from lifelong_nav.trajectory.situation import HORIZON, Situation
 from lifelong_nav.trajectory.way import Way
 
@@ -122,7 +128,9 @@ def _layer(
     still, moving = fixed[inner, inner], np.zeros((1, 1), np.float32)
     late = togo[inner, inner] * np.float32(c.late * c.period / speed)
     if len(people):
-        always, sometimes = people_cost(grid.points(half + half % 2, 2), people, k, s.robot_radius, c, social)
+        points = grid.points(half + half % 2, 2)
+        always, sometimes = people_cost(points, people, k, s.robot_radius, c, social)
+        always += group_cost(points, people, k, c, social)
         still, moving = still + _finer(always, half), _finer(sometimes, half)
     else:
         moving = np.zeros_like(still)
