@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lifelong_nav.core.distance import DistanceField
-from lifelong_nav.core.types import FloatArray
+from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.sim.crowd.forces import segment_offsets
 from lifelong_nav.trajectory import lattice
 from lifelong_nav.trajectory.band import smooth
 from lifelong_nav.trajectory.cost_grid import CostGrid
 from lifelong_nav.trajectory.field import goal_field
-from lifelong_nav.trajectory.lattice import REACH, Grid, Layer
+from lifelong_nav.trajectory.lattice import MOVES, REACH, Grid, Layer
 from lifelong_nav.trajectory.proxemics import Presence, ProxemicsConfig
 from lifelong_nav.trajectory.search_costs import (
     SearchConfig,
+    first_moves,
     group_cost,
     obstacle_cost,
     people_cost,
@@ -85,17 +86,17 @@ def floor(
 
 
 def plan(
-    ground: Floor, start: FloatArray, people: Presence, company: Presence | None, steps: int, speed: float,
+    ground: Floor, pose: Pose2, v: float, people: Presence, company: Presence | None, speed: float,
     radius: float, c: SearchConfig, p: ProxemicsConfig, band: tuple[float, float] = (0.7, 3.0),
 ) -> FloatArray:  # fmt: skip
-    """(steps + 1, 2) where to be at each multiple of `c.period`: the optimum over the scene, smoothed.
+    """(S + 1, 2) where to be at each multiple of `c.period` from now: the optimum over the scene, smoothed.
 
     Args:
         ground: the scene.
-        start: (2,) of the robot, on a cell.
-        people: everyone at the ends of the steps (see `proxemics.known`).
+        pose: of the robot.
+        v: its forward speed [m/s].
+        people: everyone at the ends of the S steps (see `proxemics.known`).
         company: the one person to keep within `band` [m] of, if any.
-        steps: layers of time.
         speed: full speed [m/s].
         radius: of the robot.
         c: weights.
@@ -105,7 +106,7 @@ def plan(
     singles = [_row(people, k) for k in range(len(people))]
     rest = ground.fixed + np.float32(c.time * c.period) * np.clip(ground.togo / (2 * ground.cell), 0.0, 1.0)
     layers = []
-    for k in range(steps):
+    for k in range(people.xy.shape[1]):
         still, moving = rest.copy(), np.zeros_like(rest)
         for one in singles:
             window = _window(ground, one.xy[:, k], _PATCH)
@@ -122,9 +123,15 @@ def plan(
         layers.append(Layer(still, moving))
     price = prices(speed, c)
     values = lattice.backward(layers, ground.togo * np.float32(c.time / speed), price, cone=False)
-    first = np.rint(ground.cells(start)).astype(int)
-    cells = lattice.descend(layers, values, price, (int(first[0]), int(first[1])), cone=False)
-    return ground.at(_bent(cells.astype(float), layers))
+    start = ground.cells(pose.xy)
+    first = np.clip(np.rint(start).astype(int), 0, np.array(ground.togo.shape) - 1)
+    moves = first_moves(MOVES[:, ::-1] * ground.cell, pose.yaw, v, c, speed)
+    cells = lattice.descend(
+        layers, values, price, (int(first[0]), int(first[1])), cone=False, first=moves
+    ).astype(float)
+    cells[0] = start
+    ghost = start - np.array([np.sin(pose.yaw), np.cos(pose.yaw)]) * v * c.period / ground.cell
+    return ground.at(_bent(cells, layers, ghost))
 
 
 def _company(ground: Floor, who: FloatArray, band: tuple[float, float], c: SearchConfig) -> Grid:
@@ -133,8 +140,8 @@ def _company(ground: Floor, who: FloatArray, band: tuple[float, float], c: Searc
     return np.asarray(np.minimum(lost, 3.0) * np.float32(2.0 * c.time * c.period), np.float32)
 
 
-def _bent(cells: FloatArray, layers: list[Layer]) -> FloatArray:
-    """The way in cells, smoothed against what cells cost at their times; from rest, both ends stay."""
+def _bent(cells: FloatArray, layers: list[Layer], ghost: FloatArray) -> FloatArray:
+    """The way in cells, smoothed against what cells cost at their times; both ends stay."""
     stack = np.stack([a.still + 0.75 * a.moving for a in layers])
     count = np.arange(len(layers) - 1)
     rows, columns = stack.shape[1:]
@@ -146,7 +153,7 @@ def _bent(cells: FloatArray, layers: list[Layer]) -> FloatArray:
         over = stack[count, r, q + 1] - stack[count, r, q - 1]
         return np.stack([down, over], axis=-1) * _RATE
 
-    return smooth(cells[None], gradient, _STIFF, _ROUNDS, 0.3, free_end=False)[0]
+    return smooth(cells[None], gradient, _STIFF, _ROUNDS, 0.3, free_end=False, ghost=ghost)[0]
 
 
 def _window(ground: Floor, xy: FloatArray, reach: float) -> tuple[slice, slice] | None:

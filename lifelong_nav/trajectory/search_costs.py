@@ -8,6 +8,7 @@ import numpy as np
 
 from lifelong_nav.core.config import param
 from lifelong_nav.core.distance import DistanceField
+from lifelong_nav.core.geometry import angle_difference
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.trajectory import proxemics
 from lifelong_nav.trajectory.lattice import LENGTHS, REACH, Grid, Prices
@@ -45,6 +46,17 @@ def prices(speed: float, c: SearchConfig) -> Prices:
     return Prices(
         moves.astype(np.float32), (1.0 - c.moving * (1.0 - np.minimum(share, 1.0))).astype(np.float32)
     )
+
+
+def first_moves(to: FloatArray, yaw: float, v: float, c: SearchConfig, speed: float) -> Grid:
+    """(37,) what first moves by `to` (37, 2) [m] cost a robot that heads `yaw` at `v` [m/s]."""
+    length = np.linalg.norm(to, axis=1)
+    off = np.abs(angle_difference(np.arctan2(to[:, 1], to[:, 0]), yaw))
+    off[length < 1e-9] = 0.0
+    share = length / (speed * c.period)
+    change = length / c.period - v * np.cos(off)
+    cost = c.turn * c.time * off / 1.5 * share + 0.5 * np.square(change) * c.hurry
+    return np.asarray(cost, np.float32)
 
 
 def obstacle_cost(points: FloatArray, field: DistanceField | None, radius: float, c: SearchConfig) -> Grid:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifelong_nav.core.geometry import angle_difference
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.trajectory import lattice, proxemics
 from lifelong_nav.trajectory.band import smooth
@@ -21,6 +20,7 @@ from lifelong_nav.trajectory.lattice import MOVES, REACH, Grid, Layer
 from lifelong_nav.trajectory.proxemics import ProxemicsConfig
 from lifelong_nav.trajectory.search_costs import (
     SearchConfig,
+    first_moves,
     group_cost,
     obstacle_cost,
     people_cost,
@@ -86,7 +86,7 @@ def search(situation: Situation, config: SearchConfig, social: ProxemicsConfig, 
     price = prices(speed, c)
     last = togo * np.float32(c.time / speed)
     values = lattice.backward(layers, last, price, cone=True)
-    first = _first(s, grid, c, speed)
+    first = first_moves(grid.at(MOVES) - grid.origin, s.pose.yaw, s.twist.vx, c, speed)
     best = lattice.descend(layers, values, price, (0, 0), cone=True, first=first)
     paths, names, costs = [_centred(best)], ["search"], [float(_first_value(layers, values, price, first))]
     if most > 1:
@@ -148,18 +148,6 @@ def _finer(coarse: Grid, half: int) -> Grid:
     fine[:, 1::2] = 0.5 * (rows[:, :-1] + rows[:, 1:])
     cut = (n - 1) // 2 - half
     return fine[cut : n - cut, cut : n - cut]
-
-
-def _first(s: Situation, grid: _Lattice, c: SearchConfig, speed: float) -> Grid:
-    """(37,) what the first moves cost for the heading and speed the robot has."""
-    to = grid.at(MOVES) - grid.origin
-    length = np.linalg.norm(to, axis=1)
-    off = np.abs(angle_difference(np.arctan2(to[:, 1], to[:, 0]), s.pose.yaw))
-    off[length < 1e-9] = 0.0
-    share = length / (speed * c.period)
-    change = length / c.period - s.twist.vx * np.cos(off)
-    cost = c.turn * c.time * off / 1.5 * share + 0.5 * np.square(change) * c.hurry
-    return np.asarray(cost, np.float32)
 
 
 def _first_value(layers: list[Layer], values: list[Grid], price: lattice.Prices, first: Grid) -> np.floating:
