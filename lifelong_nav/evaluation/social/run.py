@@ -96,6 +96,7 @@ def drive(
     planner: str | Planner,
     name: str = "",
     watch: Callable[[FlatWorld, Observation], None] | None = None,
+    scan: bool = True,
 ) -> RunRecord:
     """Drive a case to its end: the goal, or the timeout.
 
@@ -104,8 +105,9 @@ def drive(
         planner: a planner's name, or a planner.
         name: under which it is recorded; the planner's name when empty.
         watch: called before every command, for experts and studies that look at the truth.
+        scan: whether the lidar scans; people and their tracks are the same without.
     """
-    world, setting = open_world(case)
+    world, setting = open_world(case, FlatConfig(speed=SPEED, scan=scan))
     mind = make_planner(planner) if isinstance(planner, str) else planner
     eyes = _eyes(world, case.seed) if wants_context(mind) else None
     lost = LostTime(world)

@@ -216,10 +216,8 @@ def notes(found: Sequence[Row]) -> list[str]:
             total = sum(r.case.family == family for r in ours)
             nobody = sum(all((r.case, p) not in won for p in baselines) for r in here)
             some = "; ".join(f"{_place(r.case)}: {r.why}" for r in here[:3])
-            out.append(
-                f"{family}: {len(here)} of {total} runs of {OURS} fail, {nobody} of them with every baseline, "
-                f"too ({some})."
-            )
+            everyone = f"{nobody} of them with every baseline, too ({some})"
+            out.append(f"{family}: {len(here)} of {total} runs of {OURS} fail, {everyone}.")
     crashed = [r for r in found if r.values["error"]]
     out += [f"{r.planner} raised in {label(r.case)}: {r.why}" for r in crashed[:5]]
     return out
