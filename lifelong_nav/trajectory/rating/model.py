@@ -65,7 +65,7 @@ class RatingModel:
         pools = [np.broadcast_to(pool, (*lead, pool.shape[-1])) for pool in pools]
         x = np.concatenate([*pools, scene], axis=-1).reshape(-1, self.weights["head.0"].shape[0])
         x = self._layer("head.1", self._layer("head.0", x))
-        logit = x @ self.weights["head.2"] + self.biases["head.2"]
+        logit = (x @ self.weights["head.2"])[:, 0] + self.biases["head.2"]
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=float).reshape(lead)
 
     def _pool(self, name: str, tokens: _Floats, mask: NDArray[np.bool_]) -> tuple[_Floats, _Floats]:
@@ -89,12 +89,26 @@ def load(folder: Path | None = None) -> RatingModel:
     """
     path = (folder or share_folder("models") / "social_rating") / FILE
     tensors, facts = load_checkpoint(path)
-    fix = "Train it again: lifelong-nav train ratings."
     if facts.get("schema") != SCHEMA:
-        raise CheckpointError(f"{path} is of schema {facts.get('schema')!r}, not {SCHEMA}.", fix)
+        raise CheckpointError(
+            f"{path} is of schema {facts.get('schema')!r}, not {SCHEMA}.",
+            "Train it again: lifelong-nav train ratings.",
+        )
+    return from_tensors(tensors, facts, str(path))
+
+
+def from_tensors(
+    tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], source: str = "the model"
+) -> RatingModel:
+    """A model of arrays by name (`<layer>.weight` (inputs, outputs), `<layer>.bias`, `mean`, `scale`).
+
+    Raises:
+        CheckpointError: arrays are missing or of another shape.
+    """
+    fix = "Train it again: lifelong-nav train ratings."
     names = {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")} | {"mean", "scale"}
     if set(tensors) != names:
-        raise CheckpointError(f"{path} lacks or has too many of {sorted(names ^ set(tensors))}.", fix)
+        raise CheckpointError(f"{source} lacks or has too many of {sorted(names ^ set(tensors))}.", fix)
     model = RatingModel(
         {layer: tensors[f"{layer}.weight"] for layer in LAYERS},
         {layer: tensors[f"{layer}.bias"] for layer in LAYERS},
@@ -102,5 +116,5 @@ def load(folder: Path | None = None) -> RatingModel:
     )  # fmt: skip
     widths = (model.weights["people.0"].shape[0], model.weights["ties.0"].shape[0], len(model.mean))
     if widths != (PERSON_WIDTH, TIE_WIDTH, SCENE_WIDTH):
-        raise CheckpointError(f"{path} reads inputs of widths {widths}.", fix)
+        raise CheckpointError(f"{source} reads inputs of widths {widths}.", fix)
     return model
