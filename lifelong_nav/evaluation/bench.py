@@ -21,7 +21,10 @@ from lifelong_nav.core.storage import atomic_write_json
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "sim": ("lifelong_nav.evaluation.bench_sim", "Simulator speed: simulated seconds per CPU second."),
     "people": ("lifelong_nav.evaluation.people_bench", "People tracking on recorded robot bags."),
-    "crowd": ("lifelong_nav.evaluation.crowd_bench", "Driving among real pedestrians, replayed."),
+    "social": (
+        "lifelong_nav.evaluation.social.social_bench",
+        "Driving among people: the social suite, or with --real in a pedestrian's place.",
+    ),
     "perception": (
         "lifelong_nav.evaluation.perception_bench",
         "Social context: retrieval, lifelong learning, cost; people from camera and lidar.",

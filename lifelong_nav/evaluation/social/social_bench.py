@@ -7,6 +7,7 @@ benchmark cut off is continued by the same command.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Plan:
 
 def run(
     quick: bool = False, planners: Sequence[str] = (), scenarios: Sequence[str] = (),
-    humans: Sequence[str] = (), seeds: int = 0, workers: int = 2, out: Path | None = None,
+    humans: Sequence[str] = (), seeds: int = 0, workers: int = 0, out: Path | None = None,
     real: Sequence[str] = (), data: Path | None = None, quiet: bool = False,
 ) -> BenchResult:  # fmt: skip
     """Drive the suite, or with `real` recorded crowds, and compare.
@@ -64,8 +65,8 @@ def run(
         scenarios: families of the held-out half; all when empty.
         humans: human models; `HUMANS` when empty.
         seeds: runs per scenario and human model; 20, or 1 with `quick`, when 0.
-        workers: processes.
-        out: folder for runs and report.html; `WORK` when None, without a report.
+        workers: processes; one per core when 0.
+        out: folder for runs and report.html; `WORK` when None.
         real: recordings in which the robot takes a person's place, instead of the suite.
         data: folder of recordings, with `real`.
         quiet: no progress bar.
@@ -74,19 +75,25 @@ def run(
         ConfigError: an unknown planner, scenario or human model.
     """
     if real:
-        from lifelong_nav.evaluation.social import real as recorded
+        from lifelong_nav.evaluation.social import real_summary
+        from lifelong_nav.evaluation.social.real import data_folder
 
-        return recorded.run(
-            real, data, planners=planners, quick=quick, most=seeds, workers=workers, out=out, quiet=quiet
-        )
+        return real_summary.run(
+            real, data_folder(data), planners=planners, quick=quick, most=seeds, workers=workers, out=out,
+            quiet=quiet,
+        )  # fmt: skip
     plan = planned(quick, planners, scenarios, humans or HUMANS, seeds)
-    folder = out or WORK
-    files = run_all(plan.jobs, folder / "runs", drive_any, workers, quiet)
-    found = summary.rows(files, EXPERT, workers)
+    folder, processes = out or WORK, workers or cores()
+    files = run_all(plan.jobs, folder / "runs", drive_any, processes, quiet)
+    found = summary.rows(files, EXPERT, processes)
     result = judged(found, plan)
-    if out is not None:
-        write_report(out, result, found)
+    write_report(folder, result, found)
     return result
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def planned(
