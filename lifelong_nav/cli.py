@@ -154,6 +154,19 @@ def _add_bench(verbs: Any) -> None:
     p.add_argument("--list", action="store_true", help="list the names and leave")
     p.add_argument("--quick", action="store_true", help="a short run: figures are rough")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
+    g = p.add_argument_group("social")
+    g.add_argument("--out", type=Path, metavar="FOLDER", help="report.html and runs, continued if cut off")
+    g.add_argument("--seeds", type=_count, default=0, metavar="N", help="per scenario and human model (20)")
+    g.add_argument("--planners", type=_words, default=(), metavar="A,B", help="names or module:Class (all)")
+    g.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="held-out families (all)")
+    g.add_argument(
+        "--humans", type=_words, default=(), metavar="A,B", help="social_force, orca, impassive, mixed"
+    )
+    g.add_argument("--workers", type=_count, default=0, metavar="N", help="processes (one per core)")
+    g.add_argument(
+        "--real", type=_words, default=(), metavar="A,B", help="recorded crowds instead: eth,zara01,students03"
+    )
+    g.add_argument("--data", type=Path, metavar="FOLDER", help="recordings of one's own for --real")
 
 
 def _add_doctor(verbs: Any) -> None:
@@ -235,7 +248,11 @@ def _bench(a: argparse.Namespace) -> int:
         for name, (_, sentence) in BENCHMARKS.items():
             print(name if a.list else f"{name:10s} {sentence}")
         return 0
-    print(run_bench(a.name, a.quick, a.json).text())
+    names = ("out", "seeds", "planners", "scenarios", "humans", "workers", "real", "data")
+    options = {name: value for name in names if (value := getattr(a, name))}
+    if options and a.name != "social":
+        raise ConfigError(f"bench {a.name} has no option --{next(iter(options))}.", "Only 'social' has it.")
+    print(run_bench(a.name, a.quick, a.json, **options).text())
     return 0
 
 
@@ -275,6 +292,10 @@ def _number(text: str, kind: type, low: float) -> Any:
 
 def _count(text: str) -> int:
     return int(_number(text, int, 0))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _seconds(text: str) -> float:
