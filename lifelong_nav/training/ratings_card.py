@@ -54,8 +54,9 @@ them).
 |---|---|---|---|
 {table}
 
-Two people who rate the same scene differ so much that no model can be below about
-{facts["noise_floor"]:.4f}. `lifelong-nav bench ratings` measures again, baselines included.
+Two people who rate the same scene differ: about {facts["noise_floor"]:.4f} of error remain for any model
+(half the mean squared difference, estimated on the scenes that were rated more than once).
+`lifelong-nav bench ratings` measures again, baselines included.
 
 ## Classical costs, calibrated on the same ratings
 rating = base * exp(-(weight * sum of Gaussians around people + group weight * sum over pairs who interact
