@@ -15,6 +15,8 @@ NODES = [
     "context_learner",
     "gate",
     "controller",
+    "trajectory",
+    "trajectory_learner",
     "planner",
     "view",
     "bag_player",

@@ -30,7 +30,8 @@ ARGUMENTS = {
     "map": ("", "map_server YAML of the building; empty: none (a `map` topic is still used)."),
     "localization": ("true", "Run our localization; false: map -> odom comes from elsewhere (AMCL, SLAM)."),
     "context": ("true", "Say what is going on socially (needs onnxruntime)."),
-    "learning": ("true", "Learn new social scenarios while driving, in a process of its own."),
+    "trajectories": ("true", "Choose among candidate trajectories; false: the controller follows the route."),
+    "learning": ("true", "Learn new scenarios and ways of driving meanwhile, in processes of their own."),
     "teacher": ("", "Whom the learner asks: none, endpoint, file; empty: the parameter file's choice."),
     "view": ("false", "Run the live view (needs rerun-sdk) at http://localhost:9090."),
     "scan_topic": ("scan", "Where the lidar publishes."),
@@ -55,8 +56,8 @@ def read(
         profile=profile, namespace=text["namespace"], use_sim_time=flag["use_sim_time"],
         params_file=text["params_file"], log_level=text["log_level"], autostart=flag["autostart"],
         respawn=flag["respawn"], map=text["map"], localization=flag["localization"],
-        context=flag["context"], learning=flag["learning"], teacher=text["teacher"], view=flag["view"],
-        scan_topic=text["scan_topic"], overrides=overrides or {},
+        context=flag["context"], trajectories=flag["trajectories"], learning=flag["learning"],
+        teacher=text["teacher"], view=flag["view"], scan_topic=text["scan_topic"], overrides=overrides or {},
     )  # fmt: skip
 
 

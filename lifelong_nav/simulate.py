@@ -32,7 +32,8 @@ def run(a: argparse.Namespace, overrides: dict[str, dict[str, Any]]) -> int:
     folder: Path = a.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     settings = Settings(
         scenario=a.scenario, seed=a.seed, mode=a.mode, errands=a.errands, camera=a.camera,
-        view=not a.no_view, context=not a.no_context, learning=not a.no_learning,
+        view=not a.no_view, context=not a.no_context, trajectories=not a.no_trajectories,
+        learning=not a.no_learning,
         teacher=a.teacher or "sim", record=a.record, composed=a.composed, namespace=a.namespace,
         params_file=a.params_file, log_level=a.log_level, timeout=a.timeout, overrides=overrides,
     )  # fmt: skip

@@ -47,8 +47,10 @@ ALL_NODES: dict[str, NodeSpec] = {
         _node("context", "ContextNode"),
         _node("gate", "GateNode"),
         _node("controller", "ControllerNode"),
+        _node("trajectory", "TrajectoryNode"),
         _node("planner", "PlannerNode"),
         _node("context_learner", "ContextLearnerNode"),
+        _node("trajectory_learner", "TrajectoryLearnerNode"),
         _node("view", "ViewNode"),
         _node("bag_player", "BagPlayer", managed=False),
         _node("bag_recorder", "BagRecorder", managed=False),
@@ -72,6 +74,7 @@ class Options:
     map: str = ""
     localization: bool = True
     context: bool = True
+    trajectories: bool = True
     learning: bool = True
     teacher: str = ""
     view: bool = False
@@ -100,8 +103,10 @@ def nodes_for(options: Options) -> list[NodeSpec]:
     }[options.profile]
     if options.context:
         names.insert(names.index("perception") + 1, "context")
-    if options.context and options.learning and options.profile != "replay":
-        names.append("context_learner")
+    if options.trajectories and options.profile != "replay":
+        names.insert(names.index("planner"), "trajectory")
+    if options.learning and options.profile != "replay":
+        names += ["context_learner"] * options.context + ["trajectory_learner"] * options.trajectories
     if options.localization and options.profile != "replay":
         names.insert(names.index("perception"), "localization")
     if options.view:

@@ -22,7 +22,10 @@ from lifelong_nav.stack import Options, nodes_for
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
 UP = [sys.executable, "-m", "lifelong_nav.cli", "up", "--no-localization", "--log-level", "error"]
-ROBOT = ("perception", "context", "gate", "controller", "planner", "context_learner")
+ROBOT = (
+    "perception", "context", "gate", "controller", "trajectory", "planner", "context_learner",
+    "trajectory_learner",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from lifelong_nav.sim import scenario
 from lifelong_nav.stack import ALL_NODES, Options, nodes_for
 from lifelong_nav.stack import PROFILES as RUN_PROFILES
 
-DRIVING = ["localization", "perception", "context", "gate", "controller", "planner"]
-LEARNING = "context_learner"
+DRIVING = ["localization", "perception", "context", "gate", "controller", "trajectory", "planner"]
+LEARNING = ("context_learner", "trajectory_learner")
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,14 @@ def names(**options):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, [*DRIVING, LEARNING, "supervisor"]),
-        ({"profile": "sim"}, ["sim", *DRIVING, LEARNING, "supervisor"]),
+        ({}, [*DRIVING, *LEARNING, "supervisor"]),
+        ({"profile": "sim"}, ["sim", *DRIVING, *LEARNING, "supervisor"]),
         ({"profile": "replay"}, ["perception", "context", "supervisor"]),
-        ({"localization": False}, [*DRIVING[1:], LEARNING, "supervisor"]),
+        ({"localization": False}, [*DRIVING[1:], *LEARNING, "supervisor"]),
         ({"learning": False}, [*DRIVING, "supervisor"]),
-        ({"context": False}, [*(n for n in DRIVING if n != "context"), "supervisor"]),
-        ({"profile": "sim", "view": True}, ["sim", *DRIVING, LEARNING, "view", "supervisor"]),
+        ({"context": False}, [*(n for n in DRIVING if n != "context"), LEARNING[1], "supervisor"]),
+        ({"trajectories": False}, [*(n for n in DRIVING if n != "trajectory"), LEARNING[0], "supervisor"]),
+        ({"profile": "sim", "view": True}, ["sim", *DRIVING, *LEARNING, "view", "supervisor"]),
         ({"profile": "replay", "overrides": {"bag_player": {"bag": "x"}}},
          ["perception", "context", "supervisor", "bag_player"]),
     ],

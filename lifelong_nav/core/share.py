@@ -9,6 +9,8 @@ from pathlib import Path
 from lifelong_nav.core.errors import ConfigError
 
 _PACKAGE = "lifelong_nav"
+STATE = "LIFELONG_NAV_STATE"
+"""Environment variable: folder of everything learned on this robot."""
 
 
 def recordings(name: str = "") -> Path:
@@ -16,6 +18,11 @@ def recordings(name: str = "") -> Path:
     named = os.environ.get("LIFELONG_NAV_DATA")
     root = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
     return root / name
+
+
+def state_folder(name: str) -> Path:
+    """Where this robot keeps what it learned, below LIFELONG_NAV_STATE or ~/.lifelong_nav; may be absent."""
+    return Path(os.environ.get(STATE) or "~/.lifelong_nav").expanduser() / name
 
 
 def share_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Flat ROS parameters for nodes made of parts: each part's own config, under a prefix."""
+"""Flat ROS parameters for nodes made of parts: each part's own config, under a prefix (or none)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ def flat_config(name: str, own: Own, parts: Mapping[str, type], doc: str) -> typ
 def part(config: Any, parts: Mapping[str, type], prefix: str) -> Any:
     """The config of one part out of the node's flat parameters."""
     cls = parts[prefix]
-    return build(cls, {s.name: getattr(config, f"{prefix}_{s.name}") for s in specs(cls)})
+    return build(cls, {s.name: getattr(config, _name(prefix, s.name)) for s in specs(cls)})
+
+
+def _name(prefix: str, name: str) -> str:
+    return f"{prefix}_{name}" if prefix else name
 
 
 def _prefixed(prefix: str, cls: type) -> list[tuple[str, Any, Any]]:
     return [
-        (f"{prefix}_{s.name}", s.kind,
+        (_name(prefix, s.name), s.kind,
          param(s.default, s.unit, s.low, s.high, s.doc, choices=s.choices, read_only=s.read_only))
         for s in specs(cls)
     ]  # fmt: skip

@@ -40,6 +40,7 @@ class Settings:
     camera: str = "160x120@10"
     view: bool = False
     context: bool = True
+    trajectories: bool = True
     learning: bool = True
     teacher: str = "sim"
     record: bool = False
@@ -160,15 +161,18 @@ def _options(settings: Settings, drawn: Run, folder: Path) -> Options:
     map_file = str(write_map(drawn, folder / "map"))
     ours = simulation_overrides(settings.scenario, settings.seed, settings.mode, map_file, drawn)
     ours["sim"].update(camera_parameters(settings.camera))
-    if settings.context:  # what one run learns stays with that run
-        for node in ("context", "context_learner") if settings.learning else ("context",):
-            ours[node] = {"state_dir": str(folder / "learned")}
+    learners = {"context": settings.context, "trajectory": settings.trajectories}
+    for node in (name for name, runs in learners.items() if runs):
+        own = {"state_dir": str(folder / "learned" / node)}  # what one run learns stays with that run
+        ours[node] = own
+        if settings.learning:
+            ours[f"{node}_learner"] = dict(own)
     for node, values in settings.overrides.items():
         ours.setdefault(node, {}).update(values)
     return Options(
         profile="sim", namespace=settings.namespace, use_sim_time=True, params_file=settings.params_file,
-        log_level=settings.log_level, context=settings.context, learning=settings.learning,
-        teacher=settings.teacher, view=settings.view, overrides=ours,
+        log_level=settings.log_level, context=settings.context, trajectories=settings.trajectories,
+        learning=settings.learning, teacher=settings.teacher, view=settings.view, overrides=ours,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ _BEAT_LAG = 0.45  # beats come every 0.2 s
 _BEAT_MEMORY = 3.0
 _POLL = 0.004
 _SCENE_RATE = 2.0
-_NOT_WAITED_FOR = ("context_learner",)
+_NOT_WAITED_FOR = ("context_learner", "trajectory_learner")
 """Nodes outside the loop of driving: learning takes the time it takes."""
 _SETTABLE = {"floor": ("friction", 1), "payload": ("payload", 1), "wheel_wear": ("wheel_wear", 2)}
 

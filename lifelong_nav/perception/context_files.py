@@ -6,10 +6,10 @@ folder holds `generations/` and `captions/`, which win where they are whole and 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifelong_nav.core import share
 from lifelong_nav.core.checkpoints import load_checkpoint
 from lifelong_nav.core.config import param
 from lifelong_nav.core.errors import CheckpointError, StorageError
@@ -25,8 +25,6 @@ from lifelong_nav.perception.sc_clip.novelty import NoveltyGate
 from lifelong_nav.perception.sc_clip.text_encoder import TextEncoder
 
 MEMORY_FILE, HELD_FILE = "memory.safetensors", "held_out.safetensors"
-STATE = "LIFELONG_NAV_STATE"
-"""Environment variable: folder of everything learned on this robot."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def state_folder(files: ModelFiles) -> Path:
     """Where this robot keeps what it learned; may be absent."""
     if files.state_dir:
         return Path(files.state_dir).expanduser()
-    return Path(os.environ.get(STATE) or "~/.lifelong_nav").expanduser() / "sc_clip"
+    return share.state_folder("sc_clip")
 
 
 def load_parts(files: ModelFiles | None = None, learned: bool = True) -> ContextParts:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lifelong_nav.core.config import override
+from lifelong_nav.core.errors import LifelongNavError
 from lifelong_nav.core.share import share_folder
 from lifelong_nav.core.social_context import SocialContext
 from lifelong_nav.trajectory.candidates import CandidatesConfig, propose
+from lifelong_nav.trajectory.caption_selection import ContextConfig
+from lifelong_nav.trajectory.generator.selection_network import SelectionNetwork
 from lifelong_nav.trajectory.local_planner import Generator, LocalPlanner, LocalPlannerConfig
 from lifelong_nav.trajectory.prediction.predictor import Predictor
 from lifelong_nav.trajectory.proxemics import ProxemicsConfig
+from lifelong_nav.trajectory.rating import model as rating_model
 from lifelong_nav.trajectory.search_costs import SearchConfig
 from lifelong_nav.trajectory.selector import Selector, SelectorConfig
 from lifelong_nav.trajectory.situation import Candidate, Situation
 from lifelong_nav.trajectory.terms import TermsConfig
+from lifelong_nav.trajectory.terms.rated import RatedTerm
 
+_log = logging.getLogger(__name__)
 Config = TypeVar("Config")
 Tuning = Mapping[str, Mapping[str, Any]]
 """Parameters by section and name."""
@@ -51,7 +58,7 @@ class Parts:
 
 def assemble(
     parts: Parts, scene: str = "", context: Callable[[], SocialContext | None] = lambda: None,
-    clock: Callable[[], float] | None = None, tuning: Tuning = NO_TUNING,
+    clock: Callable[[], float] | None = None, tuning: Tuning = NO_TUNING, heads: Path | None = None,
 ) -> LocalPlanner:  # fmt: skip
     """A local planner of these parts.
 
@@ -61,7 +68,8 @@ def assemble(
         context: what is socially going on, asked at every proposal of the network.
         clock: for timing, None for none.
         tuning: parameters that differ from their defaults, by section: terms, selector, proxemics,
-            candidates, search, local_planner.
+            context, candidates, search, local_planner.
+        heads: folder of the network's heads that were learned on this robot, None for the shipped ones.
     """
     models = share_folder("models")
     predictor = Predictor.load(models / "prediction", scene or None) if parts.prediction else None
@@ -69,10 +77,11 @@ def assemble(
     if parts.rules:
         generators["rules"] = _rules(parts.search, tuning)
     if parts.learned:
-        generators |= _learned(parts, models, scene, context)
+        generators |= _learned(parts, models, scene, context, heads)
     selector = Selector(
-        tuned(SelectorConfig(), "selector", tuning), tuned(TermsConfig(), "terms", tuning), None,
-        tuned(ProxemicsConfig(), "proxemics", tuning),
+        tuned(SelectorConfig(), "selector", tuning), tuned(TermsConfig(), "terms", tuning),
+        tuned(ContextConfig(), "context", tuning), tuned(ProxemicsConfig(), "proxemics", tuning),
+        _rating(models) if parts.rating else None, _caption(models) if parts.captions else None,
     )  # fmt: skip
     config = tuned(LocalPlannerConfig(), "local_planner", tuning)
     return LocalPlanner(config, predictor, generators, selector, clock)
@@ -81,6 +90,24 @@ def assemble(
 def tuned(config: Config, section: str, tuning: Tuning) -> Config:
     """A config with the parameters that `tuning` gives for its section."""
     return override(config, **tuning.get(section, {}))
+
+
+def _rating(models: Path) -> RatedTerm | None:
+    """People's ratings as a term; None where the weights are missing or damaged: the other terms stay."""
+    try:
+        return RatedTerm(rating_model.load(models / "social_rating"))
+    except (LifelongNavError, OSError) as error:
+        _log.warning("trajectories are chosen without people's ratings: %s", error)
+        return None
+
+
+def _caption(models: Path) -> SelectionNetwork | None:
+    """The learned selection by caption; None likewise."""
+    try:
+        return SelectionNetwork.load(models / "trajectories" / "selection")
+    except (LifelongNavError, OSError) as error:
+        _log.warning("trajectories are chosen without the learned selection by caption: %s", error)
+        return None
 
 
 def _rules(search: bool, tuning: Tuning) -> Generator:
@@ -96,13 +123,17 @@ def _rules(search: bool, tuning: Tuning) -> Generator:
 
 
 def _learned(
-    parts: Parts, models: Path, scene: str, context: Callable[[], SocialContext | None]
+    parts: Parts,
+    models: Path,
+    scene: str,
+    context: Callable[[], SocialContext | None],
+    heads: Path | None,
 ) -> dict[str, Generator]:
     """The trajectory network, without this scene's share where such weights ship."""
     from lifelong_nav.trajectory.generator.network import NetworkConfig, TrajectoryNetwork
 
     config = NetworkConfig(context=parts.image, lidar=parts.lidar)
-    network = TrajectoryNetwork.load(models / "trajectories", None, config)
+    network = TrajectoryNetwork.load(models / "trajectories", heads if parts.lifelong else None, config)
     if not network.ready:
         return {}
 
