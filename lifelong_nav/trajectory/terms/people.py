@@ -11,16 +11,17 @@ from lifelong_nav.trajectory.terms.batch import Batch, Float32Array
 from lifelong_nav.trajectory.terms.config import TermsConfig
 from lifelong_nav.trajectory.terms.lines import waiting_lines
 
-_GROUP_STRIDE = 2  # groups are looked at in every other step: a hull moves little in 0.4 s
+_STRIDE = 2  # spaces are looked at in every other step: they are wider than what is gone in 0.4 s
+_PICK = slice(_STRIDE - 1, None, _STRIDE)
 
 
 def personal_space(b: Batch, c: TermsConfig) -> FloatArray:
     """(C,) seconds spent in personal spaces, expected over the forecast; a robot at rest counts half."""
     if len(b.people) == 0:
         return b.none()
-    space = proxemics.personal_space(b.xy, b.people)
-    moving = 0.5 + 0.5 * np.clip(np.abs(b.v) / 0.4, 0.0, 1.0)
-    return np.asarray((space * moving).sum(axis=1) * STEP, dtype=float)
+    space = proxemics.personal_space(b.xy[:, _PICK], _picked(b.people))
+    moving = 0.5 + 0.5 * np.clip(np.abs(b.v[:, _PICK]) / 0.4, 0.0, 1.0)
+    return np.asarray((space * moving).sum(axis=1) * (STEP * _STRIDE), dtype=float)
 
 
 def contact(b: Batch, c: TermsConfig) -> FloatArray:
@@ -51,15 +52,16 @@ def people_effect(b: Batch, c: TermsConfig) -> FloatArray:
     """
     if len(b.people) == 0:
         return b.none()
-    dx, dy = b.offset
-    facing = dx * b.people.axes[:, None, :, 0] + dy * b.people.axes[:, None, :, 1]
-    facing /= np.maximum(b.distance, np.float32(0.05))
-    walks = (b.people.speed > 0.3)[:, None]
+    people = _picked(b.people)
+    dx, dy = (o[..., _PICK] for o in b.offset)
+    facing = dx * people.axes[:, None, :, 0] + dy * people.axes[:, None, :, 1]
+    facing /= np.maximum(b.distance[..., _PICK], np.float32(0.05))
+    walks = (people.speed > 0.3)[:, None]
     meets = np.where(walks, np.clip(0.5 + facing, 0.0, 1.0), np.float32(0.5))
-    missing = np.clip(np.float32(c.comfort_gap) - b.gap, 0.0, c.comfort_gap + 0.3) * meets
+    missing = np.clip(np.float32(c.comfort_gap) - b.gap[..., _PICK], 0.0, c.comfort_gap + 0.3) * meets
     # The farther the forecast, the less is known of whether they meet at all.
-    sure = 1.0 / (1.0 + (b.people.spread / np.float32(c.comfort_gap)) ** 2)
-    moving = np.clip(np.abs(b.v) / 0.25, 0.5, 1.0)[None]
+    sure = 1.0 / (1.0 + (people.spread / np.float32(c.comfort_gap)) ** 2)
+    moving = np.clip(np.abs(b.v[:, _PICK]) / 0.25, 0.5, 1.0)[None]
     return np.asarray(b.over_people((missing * sure[:, None] * moving).max(axis=2)).sum(axis=0), dtype=float)
 
 
@@ -67,13 +69,8 @@ def group(b: Batch, c: TermsConfig) -> FloatArray:
     """(C,) depth and time of driving through the common space of groups, standing or walking together."""
     if len(b.people) == 0 or not b.people.groups:
         return b.none()
-    pick = slice(_GROUP_STRIDE - 1, None, _GROUP_STRIDE)
-    people = proxemics.Presence(
-        b.people.xy[:, pick], b.people.axes[:, pick], b.people.spaces[:, pick], b.people.spread[:, pick],
-        b.people.speed[:, pick], b.people.weights, b.people.radii, b.people.person, b.people.groups,
-    )  # fmt: skip
-    inside = proxemics.group_space(b.xy[:, pick], people, b.proxemics)
-    held = inside.sum(axis=1) * (STEP * _GROUP_STRIDE)
+    inside = proxemics.group_space(b.xy[:, _PICK], _picked(b.people), b.proxemics)
+    held = inside.sum(axis=1) * (STEP * _STRIDE)
     return np.asarray(0.5 * np.minimum(held, 2.0) + inside.max(axis=1), dtype=float)
 
 
@@ -98,6 +95,14 @@ def queue(b: Batch, c: TermsConfig) -> FloatArray:
         away = to_polyline(b.xy.reshape(-1, 2), points).reshape(b.xy.shape[:2])
         cost += np.exp(-0.5 * (away.min(axis=1) / (0.6 * reach)) ** 2)
     return cost
+
+
+def _picked(people: proxemics.Presence) -> proxemics.Presence:
+    """The same people in every other step."""
+    return proxemics.Presence(
+        people.xy[:, _PICK], people.axes[:, _PICK], people.spaces[:, _PICK], people.spread[:, _PICK],
+        people.speed[:, _PICK], people.weights, people.radii, people.person, people.groups,
+    )  # fmt: skip
 
 
 def to_polyline(points: FloatArray, line: FloatArray) -> FloatArray:
