@@ -41,7 +41,8 @@ class FitConfig:
     no_context: float = param(0.3, "", 0.0, 1.0, "Chance that a moment is learned without social context.")
     no_lidar: float = param(0.1, "", 0.0, 1.0, "Chance that a moment is learned without the scan.")
     no_people: float = param(0.05, "", 0.0, 1.0, "Chance that a moment is learned without the people.")
-    mirror: float = param(0.25, "", 0.0, 1.0, "Chance that left and right are exchanged.")
+    mirror: float = param(0.15, "", 0.0, 1.0, "Chance that left and right are exchanged.")
+    stretch: float = param(0.3, "", 0.0, 1.0, "Chance that all lengths and speeds grow by up to 1.8.")
     noise: float = param(0.02, "", 0.0, 1.0, "Noise on ranges and on people, in units of the inputs.")
     chance_weight: float = param(0.3, "", 0.0, 10.0, "Weight of naming the best mode.")
     smoothing: float = param(0.99, "", 0.0, 0.9999, "Share of the running mean of weights kept per step.")
@@ -65,7 +66,7 @@ def winners_at(share: float) -> int:
 
 def fit(
     train: Moments, val: Moments, config: FitConfig, seed: int, work: Path | None = None, identity: str = "",
-    progress: Progress = lambda stage, done, total: None, frozen: TrunkNet | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Fitted:  # fmt: skip
     """Train from scratch, or go on where a kill left it.
 
@@ -77,24 +78,23 @@ def fit(
         work: folder for the state between epochs; None keeps nothing.
         identity: of data and parameters; a state of another identity is not taken up.
         progress: told of every epoch.
-        frozen: a trunk to keep as it is; only the heads are trained then.
 
     Raises:
         InputError: too few moments.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    net = frozen or TrunkNet(config.dropout)
+    net = TrunkNet(config.dropout)
     weights = heads_torch.fresh_weights(seed)
     for value in weights.values():
         value.requires_grad_(True)
-    groups: list[dict[str, Any]] = [{"params": list(weights.values()), "weight_decay": 1e-4}]
-    if frozen is None:
-        groups.append({"params": list(net.parameters()), "weight_decay": config.decay})
+    groups: list[dict[str, Any]] = [
+        {"params": list(weights.values()), "weight_decay": 1e-4},
+        {"params": list(net.parameters()), "weight_decay": config.decay},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=config.rate)
     named = {f"heads.{n}": v for n, v in weights.items()}
-    if frozen is None:
-        named |= {f"trunk.{n}": v for n, v in net.named_parameters()}
+    named |= {f"trunk.{n}": v for n, v in net.named_parameters()}
     mean = {n: v.detach().clone() for n, v in named.items()}
     state = _State(work, f"{identity}/{seed}", named, mean, optimiser)
     first = state.resume()
@@ -103,7 +103,7 @@ def fit(
     for epoch in range(first, config.epochs):
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(seed * 1000 + epoch)
-        net.train(frozen is None)
+        net.train()
         order = rng.permutation(len(train))
         for step in range(steps):
             done = (epoch * steps + step) / (config.epochs * steps)
@@ -178,6 +178,8 @@ def disturbed(rows: Moments, config: FitConfig, rng: np.random.Generator) -> Mom
     if flip.any():
         for name, value in mirrored(rows[flip]).tensors().items():
             changed[name][flip] = value
+    for i in np.flatnonzero(rng.random(n) < config.stretch):
+        stretched(changed, i, float(rng.uniform(1.0, 1.8)))
     changed["known"][rng.random(n) < config.no_context] = 0
     blind = rng.random(n) < config.no_lidar
     lidar = changed["lidar"].astype(np.float32)
@@ -191,10 +193,56 @@ def disturbed(rows: Moments, config: FitConfig, rng: np.random.Generator) -> Mom
     return Moments(**{**changed, "lidar": lidar, "people": people, "context": context})
 
 
+def stretched(arrays: dict[str, Any], i: int, factor: float) -> None:
+    """Make everything of a moment longer and faster, in place: people walk faster than the robot drives."""
+    arrays["lidar"][i, 0] = np.minimum(arrays["lidar"][i, 0] * factor, 1.0)
+    arrays["people"][i][:, [0, 1, 2, 3, 6, 7]] *= factor
+    way = arrays["way"][i]
+    distance, left = np.expm1(2.0 * way[10:12]) * factor
+    near = min(distance, 4.0) / max(min(distance / factor, 4.0), 1e-6)
+    way[[0, 1, 2, 3, 4, 5, 6, 7, 14, 16]] *= factor
+    way[8:10] *= near
+    way[10:12] = np.log1p([distance, left]) / 2.0
+    arrays["expert"][i, :, :2] *= factor
+
+
+def fit_heads(
+    queries: Tensor, moments: Moments, start: dict[str, FloatArray], config: FitConfig, epochs: int, seed: int
+) -> dict[str, FloatArray]:
+    """Go on training heads alone, on queries (N, MODES, QUERY) of a trunk that stays as it is."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    weights = {n: v.requires_grad_(True) for n, v in heads_torch.tensors(start).items()}
+    mean = {n: v.detach().clone() for n, v in weights.items()}
+    optimiser = torch.optim.AdamW(list(weights.values()), lr=config.rate, weight_decay=1e-4)
+    steps = epochs * max(len(moments) // config.batch, 1)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * _pace(step / steps)
+        rows = rng.integers(len(moments), size=config.batch)
+        query = queries[torch.from_numpy(rows)]
+        loss = _head_loss(query + config.noise * torch.randn(query.shape), weights, moments[rows], 1, config)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(list(weights.values()), config.clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            continue
+        optimiser.step()
+        for name, value in weights.items():
+            mean[name].lerp_(value.detach(), 1.0 - config.smoothing)
+    return heads_torch.arrays(mean)
+
+
 def _loss(
     net: TrunkNet, weights: dict[str, Tensor], rows: Moments, winners: int, config: FitConfig
 ) -> Tensor:
-    query = queries(net, rows)
+    return _head_loss(queries(net, rows), weights, rows, winners, config)
+
+
+def _head_loss(
+    query: Tensor, weights: dict[str, Tensor], rows: Moments, winners: int, config: FitConfig
+) -> Tensor:
     v, w, speed = torch.from_numpy(rows.motion.astype(np.float32)).T
     poses = heads_torch.motions(weights, query, v, w, speed)
     distance = heads_torch.distances(
