@@ -175,3 +175,14 @@ def test_asking_twice_changes_nothing():
     w = drive(world(), 3, Twist2(0.5))
     assert w.sense() is w.sense()
     assert dataclasses.asdict(w.sense().pose) == dataclasses.asdict(w.pose)
+
+
+def test_people_are_tracked_the_same_without_a_scan():
+    seen = []
+    for scan in (True, False):
+        w = FlatWorld(suite.draw("photo_session", "mixed", 1, 2), 2, FlatConfig(scan=scan))
+        drive(w, 30, Twist2(0.8, 0.0, 0.1))
+        seen.append([(p.id, p.x, p.y, p.vx) for p in w.sense().people.people])
+        assert (w.sense().scan is not None) == scan
+    assert seen[0] == seen[1]
+    assert seen[0]

@@ -55,7 +55,8 @@ class Planner(Protocol):
     """Drives to a goal. One instance per run; no clocks, no global chance.
 
     An attribute `terms`, a mapping of names to numbers, is kept with the run; a class attribute
-    `wants_context = True` asks for `Observation.context` (pictures drawn and described once a second).
+    `wants_context = True` asks for `Observation.context` (pictures drawn and described once a second),
+    `wants_scan = False` does without `Observation.scan`, which saves time.
     """
 
     def reset(self, goal: FloatArray, speed: float, seed: int) -> None:

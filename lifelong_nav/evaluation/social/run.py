@@ -107,8 +107,9 @@ def drive(
         watch: called before every command, for experts and studies that look at the truth.
         scan: whether the lidar scans; people and their tracks are the same without.
     """
-    world, setting = open_world(case, FlatConfig(speed=SPEED, scan=scan))
     mind = make_planner(planner) if isinstance(planner, str) else planner
+    scan = scan and bool(getattr(mind, "wants_scan", True))
+    world, setting = open_world(case, FlatConfig(speed=SPEED, scan=scan))
     eyes = _eyes(world, case.seed) if wants_context(mind) else None
     lost = LostTime(world)
     poses, twists, people, told = (

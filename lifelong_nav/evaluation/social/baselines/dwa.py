@@ -19,6 +19,7 @@ class DwaPlanner(RouteFollower):
     slowness, change of yaw rate. What leads into contact costs more the sooner it does.
     """
 
+    wants_scan = True
     horizon, step = 2.8, 0.2
     window = 0.6
     person_margin, person_reach, person_weight = 0.1, 0.6, 1.5

@@ -33,6 +33,7 @@ class Nav2MppiPlanner(RouteFollower):
     collides it stops, and backs off or turns as Nav2's recoveries would.
     """
 
+    wants_scan = True
     steps, dt, batch, iterations = 56, 0.05, 1000, 2
     std_v, std_w = 0.2, 0.4
     temperature, gamma = 0.3, 0.005

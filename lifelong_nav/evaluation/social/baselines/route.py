@@ -83,8 +83,9 @@ class Carrot:
 
 
 class RouteFollower:
-    """Base of the baselines: knows the goal, follows the route with a carrot."""
+    """Base of the baselines: knows the goal, follows the route with a carrot; most need no scan."""
 
+    wants_scan = False
     reach = 1.8
 
     def reset(self, goal: FloatArray, speed: float, seed: int) -> None:
