@@ -90,7 +90,7 @@ def test_waiting_long_weighs_progress_up():
     patient = choose(s, go, rest)
     tired = choose(s, go, rest, waited=20.0)
     index = [c.name for c in tired.candidates].index(STOP)
-    assert tired.terms["progress"][index] == pytest.approx(3.5 * patient.terms["progress"][index], rel=0.01)
+    assert tired.terms["progress"][index] == pytest.approx(4.0 * patient.terms["progress"][index], rel=0.01)
 
 
 def test_it_goes_on_with_what_it_began():

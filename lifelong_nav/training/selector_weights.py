@@ -42,7 +42,7 @@ _STEP = 0.1  # s, sampling of expert runs
 
 @dataclass(frozen=True)
 class Lesson:
-    """A situation: raw `costs` (C, F) of `FITTED`, `progress` (C,), `away` (C,) mean distance to the expert [m].
+    """A situation: raw `costs` (C, F) of `FITTED`, `progress` (C,), `away` (C,) mean metres to the expert.
 
     `broken` (C,) candidates the hard rules leave out; `case` says where it is from.
     """

@@ -13,6 +13,9 @@ from lifelong_nav.trajectory.terms import Batch
 _DEEDS = (
     ("stop", "stops"),
     ("yield", "gives way"),
+    ("give way", "gives way"),
+    ("keep left", "keeps left"),
+    ("keep right", "keeps right"),
     ("wait", "waits"),
     ("pass left", "passes on the left"),
     ("pass right", "passes on the right"),

@@ -40,7 +40,7 @@ class LocalPlannerConfig:
     stuck_speed: float = param(
         0.15, "", 0.0, 1.0, "Getting ahead slower than this share of the speed is waiting."
     )
-    stuck_memory: float = param(2.0, "s", 0.2, 20.0, "Time over which getting ahead is judged.")
+    stuck_memory: float = param(1.0, "s", 0.2, 20.0, "Time over which getting ahead is judged.")
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ class TermsConfig:
     dynamics_risk: float = param(1.5, "", 0.0, 1000.0, "Faster than one could stop for what is near.")
     rating: float = param(1.0, "", 0.0, 1000.0, "How disturbing people rate it (learned from ratings).")
     context: float = param(1.0, "", 0.0, 1000.0, "How ill it suits the caption of the scene (learned).")
-    consistency: float = param(0.4, "1/m", 0.0, 1000.0, "Mean distance from what was chosen before.")
+    consistency: float = param(2.0, "1/m", 0.0, 1000.0, "Mean distance from what was chosen before.")
 
-    patience: float = param(8.0, "s", 0.5, 120.0, "Waiting this long doubles the weight of progress.")
+    patience: float = param(5.0, "s", 0.5, 120.0, "Waiting this long doubles the weight of progress.")
     off_way: float = param(
         0.5, "s/m", 0.0, 10.0, "Delay that a metre away from the way at the end stands for."
     )
