@@ -219,3 +219,72 @@ def test_numpy_network_equals_torch():
     for a, b in zip(ours, theirs, strict=True):
         assert np.allclose(a, b.numpy(), atol=1e-4)
     assert predict(network, past, seen, near, there)[0].shape == (6, 5, 12, 2)
+
+
+def left_out(scene):
+    """Windows of a recorded scene and the shipped network that has not seen it."""
+    from lifelong_nav.core.share import recordings
+    from lifelong_nav.training.prediction_data import FILES, plain_grid, samples
+
+    path = recordings("eth_ucy") / FILES[scene]
+    if not path.is_file():
+        pytest.skip(f"recordings are absent: {path}")
+    predictor = Predictor.load(scene_left_out=scene)
+    assert predictor.network is not None, predictor.problem
+    test = samples(plain_grid(path, scene))
+    return test.take(test.company >= 2), predictor.network
+
+
+@pytest.mark.parametrize("scene", ["eth", "students03"])
+def test_on_a_scene_left_out_it_beats_constant_velocity(scene):
+    from lifelong_nav.evaluation.prediction_bench import constant, figures_of
+
+    test, network = left_out(scene)
+    test = test.take(np.arange(0, len(test), max(1, len(test) // 300)))
+    ours = figures_of(predict(network, test.past, test.seen, test.near, test.there), test.future)
+    plain = figures_of(constant(test), test.future)
+    assert ours["ade"] < 0.98 * plain["ade"]
+    assert ours["fde"] < 0.98 * plain["fde"]
+    assert ours["ade5"] < 0.7 * plain["ade"]
+    assert ours["fde5"] < 0.65 * plain["fde"]
+    assert 0.55 < ours["one"] < 0.85
+    assert 0.88 < ours["two"] < 0.99
+
+
+def test_the_protocol_is_the_usual_one():
+    """Published figures of constant velocity: eth .995 / 2.234, zara01 .431 / .960."""
+    from lifelong_nav.evaluation.prediction_bench import constant, figures_of
+
+    for scene, ade, fde in (("eth", 0.995, 2.234), ("zara01", 0.431, 0.960)):
+        test, _ = left_out(scene)
+        found = figures_of(constant(test), test.future)
+        assert found["ade"] == pytest.approx(ade, abs=0.001)
+        assert found["fde"] == pytest.approx(fde, abs=0.001)
+
+
+def test_training_goes_on_where_it_was_killed(tmp_path):
+    pytest.importorskip("torch")
+    from lifelong_nav.training.prediction import train
+    from lifelong_nav.training.prediction_fit import FitConfig
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "eth_ucy").mkdir()
+    for file in ("biwi_eth.txt", "crowds_zara01.txt", "students003.txt"):
+        rows = []
+        for person in range(4):
+            start, v = rng.uniform(0, 5, 2), rng.normal(0.0, 0.4, 2)
+            rows += [(10 * f, person, *(start + f * v)) for f in range(25)]
+        np.savetxt(tmp_path / "eth_ucy" / file, np.array(rows))
+    config = FitConfig(steps=2, batch=8, width=16, social=8)
+    out = tmp_path / "models"
+    seen = []
+    train(out, tmp_path, seeds=(0,), config=config, scenes=("eth",))
+    first = (out / "without_eth_0.safetensors").read_bytes()
+    (out / "all.safetensors").unlink()
+    config20 = FitConfig(steps=20, batch=8, width=16, social=8)
+    train(out, tmp_path, (0,), config, lambda name, done, total: seen.append(name), ("eth",))
+    assert (out / "without_eth_0.safetensors").read_bytes() == first
+    assert Predictor.load(out).problem == ""
+    train(out, tmp_path, (0,), config20, lambda name, done, total: seen.append(name), ("eth",))
+    assert set(seen) == {"without_eth_0", "all"}
+    assert (out / "without_eth_0.safetensors").read_bytes() != first

@@ -8,12 +8,12 @@ from lifelong_nav.core.geometry import transform_points2
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.trajectory.prediction.flow_map import DIRECTIONS, FlowMap
 
-STEP = 0.6
+STEP = 0.8
 """Of following a flow [s]."""
 FROM = 1.0
 """Sooner than this the person's own motion says more [s]."""
 _WALKS = 0.3  # slower people follow no flow [m/s]
-_TRUST = 6.0  # so many people seen count as much as none [people]
+_TRUST = 3.0  # so many people seen count as much as none [people]
 _STRENGTH = 0.8  # of the flow's say against the network's
 _APART = 0.5  # a flow that ends nearer than this to a mode brings nothing new [m]
 
@@ -72,7 +72,7 @@ def _weighed(
     """Weights times the likelihood of each mode's turns under the flow, as far as much was seen there."""
     n, m = weights.shape
     say = np.zeros((n, m))
-    marks = np.arange(FROM, times[-1] - flow.config.ahead + 1e-9, 1.2)
+    marks = np.arange(FROM, times[-1] - flow.config.ahead + 1e-9, 1.6)
     for t in marks:
         a, b, c = (_at(tracks, times, t + d) for d in (-0.5, 0.0, flow.config.ahead))
         came, left = to_flow.turn(b - a), to_flow.turn(c - b)
@@ -119,7 +119,7 @@ def _follow(
         firm = trust * np.clip(left + mid + right, 0.0, 1.0)
         bend = np.where(np.abs(bend) < np.pi / 8.0, 0.3 * bend, bend)  # within its eighth a way is straight
         takes = np.abs(bend) > np.pi / 8.0
-        sure *= np.where(takes, firm, 1.0)
+        sure = np.minimum(sure, np.where(takes, firm, 1.0))  # one turn may take several steps
         turned |= takes & (trust > 0.3)
         angle = angle + trust * bend
         at = at + STEP * pace[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)

@@ -145,11 +145,14 @@ class Predictor:
         weights = np.repeat(np.eye(k)[:1], len(window), axis=0)
         rows = np.flatnonzero(fit)
         past = window.positions[rows] - window.positions[rows, -1:]
-        near, there = _neighbours(window, rows, robot_pose, robot_twist)
-        tracks, share, wide = predict(self.network, past, window.valid[rows], near, there)
         still = np.hypot(*forecast.velocity[rows].T) < STANDING
         still &= np.linalg.norm(past[:, -4:], axis=-1).max(axis=1) < _ANCHORED
-        tracks[still, 0] = 0.0  # the best guess of someone who stands is to stand; others modes set off
+        # what a tracker's noise looks like is no walk: who stands has stood still
+        past[still, -4:] = 0.0
+        past[still & (np.linalg.norm(past, axis=-1).max(axis=1) < _ANCHORED)] = 0.0
+        near, there = _neighbours(window, rows, robot_pose, robot_twist)
+        tracks, share, wide = predict(self.network, past, window.valid[rows], near, there)
+        tracks[still, 0] = 0.0  # the best guess of someone who stands is to stand; other modes set off
         positions[rows] = window.positions[rows, -1][:, None, None] + resample_tracks(tracks, times)
         weights[rows], spread[rows] = share, resample_spread(wide, window.sigma[rows], times)
         return positions, weights, spread

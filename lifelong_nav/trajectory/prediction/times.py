@@ -10,6 +10,8 @@ from lifelong_nav.trajectory.prediction.network import HORIZON_TIMES, STEPS
 _BACK = 4
 """Beyond the horizon people go on as in the last steps, so many."""
 
+_WIDEST = 3.0  # nothing is learned from a spread beyond this [m]
+
 
 def resample_tracks(tracks: FloatArray, times: FloatArray) -> FloatArray:
     """(..., 12, 2) tracks relative to now, at the network's steps -> (..., T, 2) at times (T,) [s]."""
@@ -22,7 +24,7 @@ def resample_spread(spread: FloatArray, sigma: FloatArray, times: FloatArray) ->
     # beyond the horizon never narrower than at it
     late = times > HORIZON_TIMES[-1]
     grown[..., late] = np.maximum(grown[..., late], spread[..., -1:])
-    return np.sqrt(np.maximum(grown, 0.0) ** 2 + sigma[:, None, None] ** 2)
+    return np.sqrt(np.clip(grown, 0.0, _WIDEST) ** 2 + sigma[:, None, None] ** 2)
 
 
 def _matrix(times: FloatArray) -> FloatArray:
