@@ -29,8 +29,8 @@ ABLATIONS = tuple(name for name in PLANNERS if name.startswith(f"{OURS}-"))
 BASELINES = tuple(name for name in PLANNERS if not name.startswith(OURS))
 HUMANS = ("social_force", "mixed")
 SEEDS, QUICK_SEEDS = 20, 1
-EXPERT_SEEDS, ABLATION_SEEDS = 20, 4
-"""The expert drives OLiVia-Nav's four only; ablations drive fewer seeds of everything."""
+FEW = {"nav2_mppi": 10, **dict.fromkeys(ABLATIONS, 2)}
+"""Seeds of planners that take long, unless asked for by name. The expert drives OLiVia-Nav's four only."""
 WORK = Path("runs/bench-social")
 """Where runs are kept when no folder is named."""
 
@@ -110,9 +110,9 @@ def planned(
     every = cases(suite.HELD_OUT, humans, count, scenarios)
     jobs: list[Job] = []
     for name in usable:
-        few = min(count, ABLATION_SEEDS) if name in ABLATIONS and not planners else count
+        few = count if planners else min(count, FEW.get(name, count))
         jobs += [(case, name) for case in every if case.seed < few]
-    jobs += [(c, EXPERT) for c in every if c.family in suite.OLIVIA and c.seed < EXPERT_SEEDS]
+    jobs += [(c, EXPERT) for c in every if c.family in suite.OLIVIA]
     # case by case, so that a run that was stopped has all planners in some cases
     jobs.sort(key=lambda job: (job[0].seed, job[0].family, job[0].human))
     return Plan(usable, tuple(jobs), tuple(notes))

@@ -113,14 +113,12 @@ class Ratio:
 
 
 def ratio(
-    found: Sequence[Row],
-    name: str,
-    ours: str,
-    rivals: Sequence[str],
-    families: Sequence[str],
-    shared: bool = True,
+    found: Sequence[Row], name: str, ours: str, rivals: Sequence[str], families: Sequence[str]
 ) -> Ratio:
     """Geometric mean over families of our mean over the best rival's mean (smaller is better).
+
+    Each rival is compared in the cases that it and ours drove; the best one is the one that leaves us the
+    largest ratio.
 
     Args:
         found: all runs.
@@ -128,28 +126,27 @@ def ratio(
         ours: our planner.
         rivals: the baselines.
         families: over which.
-        shared: only cases that the planner compared drove, too.
     """
-    kept = _shared(found, [ours, *rivals]) if shared else list(found)
-    here, there, who = [], [], []
-    for family in families:
-        means = {p: _mean(values_of(kept, name, p, family)) for p in rivals}
-        known = {p: m for p, m in means.items() if not np.isnan(m)}
-        best = min(known, key=lambda p: known[p], default="")
-        here.append(_mean(values_of(kept, name, ours, family)))
-        there.append(known.get(best, np.nan))
-        who.append(best)
     floor = _FLOORS.get(name, 1e-3)
-    share = (np.array(here) + floor) / (np.array(there) + floor)
-    mean = float(np.exp(np.log(share).mean())) if len(share) else float("nan")
+    here, there, who, share = [], [], [], []
+    for family in families:
+        duels = [(p, *_duel(found, name, ours, p, family)) for p in rivals]
+        known = [(p, a, b, (a + floor) / (b + floor)) for p, a, b in duels if not np.isnan(a + b)]
+        best = max(known, key=lambda duel: duel[3], default=("", np.nan, np.nan, np.nan))
+        who.append(best[0])
+        here.append(best[1])
+        there.append(best[2])
+        share.append(best[3])
+    mean = float(np.exp(np.log(share).mean())) if share else float("nan")
     return Ratio(name, tuple(families), tuple(here), tuple(there), tuple(who), mean)
 
 
-def _shared(found: Sequence[Row], planners: Sequence[str]) -> list[Row]:
-    """Runs of the cases that all these planners drove."""
-    sets = [{r.case for r in found if r.planner == p} for p in planners]
-    both = set.intersection(*[s for s in sets if s]) if any(sets) else set()
-    return [r for r in found if r.case in both]
+def _duel(found: Sequence[Row], name: str, ours: str, rival: str, family: str) -> tuple[float, float]:
+    """Means of both planners in the cases of a family that both drove."""
+    some = [r for r in found if r.case.family == family]
+    both = {r.case for r in some if r.planner == ours} & {r.case for r in some if r.planner == rival}
+    kept = [r for r in some if r.case in both]
+    return _mean(values_of(kept, name, ours)), _mean(values_of(kept, name, rival))
 
 
 def _mean(values: FloatArray) -> float:
