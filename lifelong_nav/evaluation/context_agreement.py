@@ -73,10 +73,11 @@ def run(quick: bool = False, seeds: int = 3, seconds: float = 30.0) -> BenchResu
             for seed in range(1 if quick else seeds):
                 spent += _look_around(Case(family, HUMAN, layout, seed), tally, seconds)
     rows: list[tuple[object, ...]] = []
-    for family, (both, facts) in tallies.items():
-        rows.append((family, len(both.near), sum(both.near), *both.shares(), *facts.shares()))
-    means = np.nanmean([row[3:] for row in rows], axis=0)
-    rows.append(("mean of families", sum(r[1] for r in rows), sum(r[2] for r in rows), *map(float, means)))
+    shares = np.array([(*both.shares(), *facts.shares()) for both, facts in tallies.values()])
+    counts = np.array([(len(both.near), sum(both.near)) for both, _ in tallies.values()])
+    for family, count, share in zip(tallies, counts.tolist(), shares.tolist(), strict=True):
+        rows.append((family, *count, *share))
+    rows.append(("mean of families", *counts.sum(axis=0).tolist(), *np.nanmean(shares, axis=0).tolist()))
     header = (
         "family", "looks", "near", "first, all", "first, near", "of three, near", "facts: first, all",
         "facts: first, near", "facts: of three, near",

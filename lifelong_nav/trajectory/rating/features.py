@@ -190,7 +190,7 @@ def _nearest_ties(
         order = np.argsort(t, axis=-1)
         best = np.take_along_axis(tokens[..., columns], order[..., :1, None], axis=-2)[..., 0, :]
         sorted_t = np.take_along_axis(t, order, axis=-1)
-        best = np.where(sorted_t[..., :1] >= 4.0, np.float32([4.0, 0.0, 0.0, 4.0, 4.0]), best)
+        best = np.where(sorted_t[..., :1] >= 4.0, np.array([4.0, 0.0, 0.0, 4.0, 4.0], dtype=np.float32), best)
         second = sorted_t[..., 1:2] if t.shape[-1] > 1 else np.full_like(sorted_t[..., :1], 4.0)
         soft = (tokens[..., 9] * mine).sum(axis=-1, keepdims=True)
         out.append(np.concatenate([best, second, soft], axis=-1))
