@@ -59,8 +59,9 @@ def floor(
     ends = np.stack([start, goal])
     low, high = ends.min(axis=0) - 5.0, ends.max(axis=0) + 5.0
     if len(walls):
-        low = np.maximum(low, walls.reshape(-1, 2).min(axis=0) - cell)
-        high = np.minimum(high, walls.reshape(-1, 2).max(axis=0) + cell)
+        corners = np.concatenate([walls.reshape(-1, 2), ends - 1.0, ends + 1.0])
+        low = np.maximum(low, corners.min(axis=0) - cell)
+        high = np.minimum(high, corners.max(axis=0) + cell)
     # the start lies on a cell
     low = start - np.ceil((start - low) / cell) * cell
     width, height = np.ceil((high - low) / cell).astype(int) + 1
