@@ -202,10 +202,9 @@ def milliseconds(predictor: Predictor, people: int = 12, calls: int = 50) -> flo
     rng, history = np.random.default_rng(0), PeopleHistory()
     at, v = rng.uniform(-4, 4, (people, 2)), rng.normal(0.0, 0.7, (people, 2))
     for k in range(40):
-        crowd = tuple(
-            TrackedPerson(i, *map(float, at[i] + 0.1 * k * v[i]), *map(float, v[i])) for i in range(people)
-        )
-        history.add(People(0.1 * k, "odom", crowd))
+        rows = np.column_stack([at + 0.1 * k * v, v]).tolist()
+        crowd = (TrackedPerson(i, a, b, c, d) for i, (a, b, c, d) in enumerate(rows))
+        history.add(People(0.1 * k, "odom", tuple(crowd)))
     predictor.predict(history)
     started = time.process_time()
     for _ in range(calls):

@@ -46,7 +46,7 @@ def flow_gain(people: int, seed: int = 0) -> tuple[list[list[object]], float]:
                 history = PeopleHistory()
                 for i in range(now + 1):
                     v = (path[i] - path[max(i - 2, 0)]) / (STEP * max(min(i, 2), 1))
-                    person = TrackedPerson(0, *map(float, path[i]), *map(float, v))
+                    person = TrackedPerson(0, float(path[i, 0]), float(path[i, 1]), float(v[0]), float(v[1]))
                     history.add(People(3600.0 * hour + 2000.0 + 60.0 * k + float(times[i]), "map", (person,)))
                 truth = path[now + 2 * np.arange(1, 13)]
                 for name, known in (("network", None), ("network and usual flows", flow)):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def train(
     grids, extra = _recordings(data)
     jobs = [(f"without_{s}_{seed}", s, seed) for s in scenes for seed in seeds] + [("all", "", seeds[0])]
     for name, scene, seed in jobs:
-        facts = {"name": name, "left_out": scene, "seed": seed, "config": asdict(config)}
+        facts: dict[str, Any] = {"name": name, "left_out": scene, "seed": seed, "config": asdict(config)}
         facts["recipe"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         target = folder / f"{name}.safetensors"
         if _is_done(target, facts["recipe"]):
@@ -77,6 +78,7 @@ def train(
         model = fit(chosen, odds, seed, config, say)
         network = export(model, {**facts, "samples": len(chosen)}, half=True)
         save_checkpoint(target, network.tensors, network.facts)
+        write_card(folder, "Figures of these weights: `lifelong-nav bench prediction`.")
     return folder
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def samples(grid: Grid, least_past: int = PAST, least_future: int = FUTURE, stri
     pad = np.full((PAST - 1, people, 2), np.nan), np.full((FUTURE, people, 2), np.nan)
     padded = np.concatenate([pad[0], points, pad[1]])
     here = np.isfinite(padded[..., 0])
-    out: list[tuple[FloatArray, ...]] = []
+    out: list[tuple[NDArray[Any], ...]] = []
     for now in range(PAST - 1, PAST - 1 + frames, stride):
         past, future = padded[now - PAST + 1 : now + 1], padded[now + 1 : now + 1 + FUTURE]
         seen = np.cumprod(here[now - PAST + 1 : now + 1][::-1], axis=0)[::-1].astype(bool)
@@ -103,7 +104,7 @@ def samples(grid: Grid, least_past: int = PAST, least_future: int = FUTURE, stri
         raise InputError(
             f"'{grid.name}' holds no track of {PAST + FUTURE} samples.", "Use a longer recording."
         )
-    return Samples(*(np.concatenate(parts) for parts in zip(*out, strict=True)))  # type: ignore[arg-type]
+    return Samples(*(np.concatenate(parts) for parts in zip(*out, strict=True)))
 
 
 def neighbours(

@@ -84,7 +84,9 @@ class FlowMap:
         """Learn from a whole track: times (T,) [s], points (T, 2) [m]."""
         for k in range(1, len(times)):
             lo = np.searchsorted(times, times[k] - 2.0 * self.config.ahead - 0.3)
-            self._learn([(float(times[i]), *map(float, points[i])) for i in range(lo, k + 1)])
+            self._learn(
+                [(float(times[i]), float(points[i, 0]), float(points[i, 1])) for i in range(lo, k + 1)]
+            )
 
     def onward(
         self, places: FloatArray, headings: FloatArray, stamp: float

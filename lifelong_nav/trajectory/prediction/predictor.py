@@ -110,8 +110,8 @@ class Predictor:
                 )  # fmt: skip
             if field is not None and min(field.distance.shape) > 2:
                 positions, weights = around_walls(forecast.start, positions, weights, field)
-        good = np.isfinite(positions).all((1, 2, 3)) & np.isfinite(spread).all((1, 2))
-        good &= np.isfinite(weights).all(1)
+        flat = (a.reshape(len(window), -1) for a in (positions, spread, weights))
+        good = np.isfinite(np.concatenate(list(flat), axis=1)).all(axis=1)
         if not good.all():  # whatever it was: those go on as they walk
             k = positions.shape[1]
             positions = np.where(good[:, None, None, None], positions, _repeat(forecast.positions, k))
