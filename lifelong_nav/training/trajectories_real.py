@@ -113,3 +113,32 @@ def situation_of(
 def load_scene(scene: str, root: Path | None = None) -> tuple[Track, ...]:
     """All tracks of a scene."""
     return load_tracks(scene_file(scene, root))
+
+
+def scene_moments(scene: str, root: Path | None = None, seed: int = 0) -> Moments:
+    """All moments of a scene: everyone who walks to somewhere, companions left out."""
+    tracks = load_scene(scene, root)
+    walks = [t for t in tracks if walks_to_a_goal(t)]
+    return real_moments(scene, walks, [companions(tracks, t) for t in walks], tracks, seed)
+
+
+def walks_to_a_goal(track: Track) -> bool:
+    """True for tracks long, fast and straight enough to be somebody's way to somewhere."""
+    if track.duration < 4.0 or track.length / track.duration < 0.5:
+        return False
+    direct = float(np.linalg.norm(track.points[-1] - track.points[0]))
+    return direct >= max(3.0, 0.8 * track.length)
+
+
+def companions(tracks: Sequence[Track], walk: Track) -> set[int]:
+    """Ids of those who walk with a person: the annotated group, and whoever keeps at that person's side."""
+    mates = {t.id for t in tracks if t.group == walk.group and walk.group >= 0}
+    times = np.arange(walk.times[0], walk.times[-1] + 1e-9, 0.4)
+    own = walk.at(times)
+    for other in tracks:
+        shared = (times >= other.times[0]) & (times <= other.times[-1])
+        if other.id != walk.id and np.count_nonzero(shared) >= 0.5 * len(times):
+            near = np.linalg.norm(other.at(times[shared]) - own[shared], axis=1) < 1.2
+            if np.count_nonzero(near) >= 0.5 * len(times):
+                mates.add(other.id)
+    return mates

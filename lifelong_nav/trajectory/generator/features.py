@@ -94,7 +94,7 @@ def lidar_features(scan: LaserScan | None, sensor: Pose2, pose: Pose2) -> FloatA
     local = ranges[:, None] * np.stack([np.cos(angles[known]), np.sin(angles[known])], axis=-1)
     points = transform_points2(compose2(inverse2(pose), sensor), local)
     distance = np.where(ranges < REACH, np.minimum(np.hypot(points[:, 0], points[:, 1]), REACH), REACH)
-    bearing = np.arctan2(points[:, 1], points[:, 0])
+    bearing = np.arctan2(points[:, 1], points[:, 0]) + 1e-6  # beams on an edge: not for rounding to decide
     sector = np.floor((bearing + np.pi) / (2.0 * np.pi) * BEAMS).astype(np.intp) % BEAMS
     nearest = np.full(BEAMS, REACH)
     np.minimum.at(nearest, sector, distance)
