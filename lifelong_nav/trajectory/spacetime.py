@@ -32,6 +32,9 @@ from lifelong_nav.trajectory.way import Way
 _WAITS = (2, 3, 5)
 """Layers that the alternatives which wait first stand still."""
 
+_STIFF, _ROUNDS, _RATE = 1.5, 10, 0.15  # of smoothing, in cells
+_APART = 0.35  # m
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -101,7 +104,17 @@ def search(situation: Situation, config: SearchConfig, social: ProxemicsConfig, 
     arc, aside = way.project(references)
     past = (arc > way.length - 0.05) & (np.abs(aside) < 0.5)
     references[past] = way.points[-1]  # smoothing runs on past the goal
-    return Found(references, tuple(names), np.array(costs))
+    keep = _various(references)
+    return Found(references[keep], tuple(names[i] for i in keep), np.array(costs)[keep])
+
+
+def _various(references: FloatArray) -> list[int]:
+    """Those that are somewhere at least `_APART` from all before them at the same time."""
+    keep: list[int] = []
+    for i, one in enumerate(references):
+        if all(np.abs(one - references[k]).sum(axis=-1).max() > _APART for k in keep):
+            keep.append(i)
+    return keep
 
 
 def _fixed(grid: _Lattice, s: Situation, way: Way, c: SearchConfig, speed: float) -> tuple[Grid, Grid]:
@@ -249,6 +262,3 @@ def _references(paths: FloatArray, grid: _Lattice, stack: Grid, s: Situation, c:
     out = xy[:, low] + (xy[:, low + 1] - xy[:, low]) * (index - low)[:, None]
     beyond = (REFERENCE_TIMES - times)[:, None] / c.period
     return np.asarray(out + beyond * (xy[:, -1:] - xy[:, -2:-1]))
-
-
-_STIFF, _ROUNDS, _RATE = 1.5, 10, 0.15

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lifelong_nav.core.types import FloatArray
+from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.trajectory import proxemics
 from lifelong_nav.trajectory.candidates.along import along
 from lifelong_nav.trajectory.candidates.config import CandidatesConfig
@@ -45,7 +45,7 @@ def propose(
     late = s.stamp - s.forecast.stamp if s.forecast is not None else 0.0
     people = proxemics.presence(s.forecast, REFERENCE_TIMES + late, social, s.pose.xy, 7.0 * speed + 3.0)
     found = rules(s, way, along(way, people, s.robot_radius), c, speed)
-    references = [_reference(way, rule, s.pose.xy) for rule in found]
+    references = [_reference(way, rule, s.pose) for rule in found]
     names = [(rule.name, CLASSICAL) for rule in found]
     reverse = [rule.reverse for rule in found]
     if c.searched > 0:
@@ -60,10 +60,11 @@ def propose(
     ]
 
 
-def _reference(way: Way, rule: Rule, robot: FloatArray) -> FloatArray:
+def _reference(way: Way, rule: Rule, pose: Pose2) -> FloatArray:
     """(36, 2) points of a rule, led from where the robot is to the route."""
     if rule.reverse:
-        return way.at(np.zeros_like(rule.arc)) + rule.arc[:, None] * way.tangents[0] + robot - way.points[0]
-    start = robot - way.points[0]
+        ahead = np.array([np.cos(pose.yaw), np.sin(pose.yaw)])
+        return np.asarray(pose.xy + rule.arc[:, None] * ahead)
+    start = pose.xy - way.points[0]
     fade = np.clip(1.0 - rule.arc / _BACK_TO_ROUTE, 0.0, 1.0)
     return np.asarray(way.at(rule.arc, rule.offset) + fade[:, None] ** 2 * start)
