@@ -47,8 +47,8 @@ robot among people in rooms, rated 0 to 100 by twelve people. {facts["ratings"]}
 were held out with all other ratings of their scenes. A few settings (size, epochs, weights of the votes) were
 compared on two of the five folds, with scores on the held-out file in view for some of them: both columns
 below are a little flattering. Each rater's scale and shift are learned as a nuisance and averaged out; scenes
-are mirrored and jittered. The student was distilled from the ensemble on rated scenes and on made-up ones (the
-robot put elsewhere in them).
+are mirrored and jittered. The student was distilled from the ensemble on rated scenes and on made-up
+ones (the robot put elsewhere in them).
 
 ## Mean squared error (ratings from 0 to 1)
 | model | held out | 5 folds by scene | what it is |
