@@ -34,7 +34,7 @@ def save(path: Path, record: RunRecord) -> None:
         "real": isinstance(record.case, RealCase),
         "touches": [asdict(t) for t in record.touches],
     }
-    arrays = {name: _small(getattr(record, name)) for name in _ARRAYS}
+    arrays: dict[str, Any] = {name: _small(getattr(record, name)) for name in _ARRAYS}
     arrays |= {f"term:{name}": _small(values) for name, values in record.terms.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, facts=np.array(json.dumps(facts)), **arrays)
@@ -50,7 +50,7 @@ def load(path: Path) -> RunRecord:
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
-            arrays = {name: _wide(file[name]) for name in _ARRAYS}
+            arrays: dict[str, Any] = {name: _wide(file[name]) for name in _ARRAYS}
             terms = {n.removeprefix("term:"): _wide(file[n]) for n in file.files if n.startswith("term:")}
         case = (RealCase if facts.pop("real") else Case)(**facts.pop("case"))
         return RunRecord(

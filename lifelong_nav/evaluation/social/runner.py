@@ -73,8 +73,8 @@ def _driven(jobs: Sequence[Job], files: dict[Job, Path], drive: Drive, workers: 
         todo = iter(jobs)
         try:
             while True:
-                while len(waiting) < 4 * workers and (job := next(todo, None)) is not None:
-                    waiting[pool.submit(_one, drive, job, files[job])] = job
+                while len(waiting) < 4 * workers and (fresh := next(todo, None)) is not None:
+                    waiting[pool.submit(_one, drive, fresh, files[fresh])] = fresh
                 if not waiting:
                     return
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:

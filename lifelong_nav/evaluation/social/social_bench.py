@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifelong_nav.core.errors import ConfigError, DependencyError
+from lifelong_nav.core.errors import ConfigError, DependencyError, require_package
 from lifelong_nav.evaluation.bench import BenchResult, Target
 from lifelong_nav.evaluation.social import summary
 from lifelong_nav.evaluation.social.case import Case, cases
@@ -74,6 +74,8 @@ def run(
     Raises:
         ConfigError: an unknown planner, scenario or human model.
     """
+    for package in ("jinja2", "PIL"):  # of the report: said before an hour of driving, not after it
+        require_package(package, "sim")
     if real:
         from lifelong_nav.evaluation.social import real_summary
         from lifelong_nav.evaluation.social.real import data_folder
@@ -225,6 +227,12 @@ def notes(found: Sequence[Row]) -> list[str]:
             some = "; ".join(f"{_place(r.case)}: {r.why}" for r in here[:3])
             everyone = f"{nobody} of them with every baseline, too ({some})"
             out.append(f"{family}: {len(here)} of {total} runs of {OURS} fail, {everyone}.")
+    lost = [r for r in found if r.planner == EXPERT and not r.values["reached"]]
+    if lost:
+        out.append(
+            f"The expert does not arrive in {len(lost)} cases, which are not compared with it: "
+            + "; ".join(f"{label(r.case)} ({r.why})" for r in lost[:5])
+        )
     crashed = [r for r in found if r.values["error"]]
     out += [f"{r.planner} raised in {label(r.case)}: {r.why}" for r in crashed[:5]]
     return out

@@ -56,7 +56,9 @@ def _row(job: tuple[AnyCase, str, Path, Path | None]) -> Row:
     record = record_file.load(path)
     values = figures(record)
     if expert is not None and expert != path:
-        values |= against_expert(record, record_file.load(expert))
+        known = record_file.load(expert)
+        if known.reached and not known.error:  # who did not arrive shows nobody the way
+            values |= against_expert(record, known)
     return Row(case, planner, values, failed_why(record, values), path)
 
 
