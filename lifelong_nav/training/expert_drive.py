@@ -60,7 +60,7 @@ class Log:
     commands: FloatArray
     people: FloatArray
     velocities: FloatArray
-    touched: NDArray[np.int64]
+    touched: FloatArray
     radii: FloatArray
     groups: NDArray[np.int64]
 
@@ -125,8 +125,8 @@ def follow(world: FlatWorld, what: Task, way: FloatArray, since: float, period: 
         touched.append(len(world.touches) - before)
     poses, twists, people, velocities = (np.array(column) for column in zip(*rows, strict=True))
     return Log(
-        begin, poses, twists, np.array(commands), people, velocities, np.array(touched), world.state.radii,
-        world.state.groups,
+        begin, poses, twists, np.array(commands), people, velocities, np.array(touched, dtype=float),
+        world.state.radii, world.state.groups,
     )  # fmt: skip
 
 

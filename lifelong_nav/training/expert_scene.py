@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.types import FloatArray, Pose2
@@ -176,11 +177,11 @@ def _row(people: Presence, k: int) -> Presence:
     )  # fmt: skip
 
 
-def _only(people: Presence, members: FloatArray) -> Presence:
+def _only(people: Presence, members: NDArray[np.intp]) -> Presence:
     return replace(people, groups=(members,))
 
 
-def _free_cell(blocked: FloatArray, row: int, column: int) -> tuple[int, int]:
+def _free_cell(blocked: NDArray[np.bool_], row: int, column: int) -> tuple[int, int]:
     """The free cell nearest to one."""
     rows, columns = np.nonzero(~blocked)
     best = int(np.argmin((rows - row) ** 2 + (columns - column) ** 2))

@@ -101,10 +101,10 @@ def backward(layers: Sequence[Layer], last: Grid, prices: Prices, cone: bool) ->
 
 def forward(layers: Sequence[Layer], first: NDArray[np.float32], prices: Prices) -> list[Grid]:
     """Least costs of reaching each cell of a cone's layers from its tip; (37,) `first` moves cost more."""
-    values = [np.zeros((1, 1), np.float32)]
+    values: list[Grid] = [np.zeros((1, 1), np.float32)]
     for k, layer in enumerate(layers):
         if k == 0:
-            start = np.full(layer.still.shape, np.inf, np.float32)
+            start: Grid = np.full(layer.still.shape, np.inf, np.float32)
             r, c = (MOVES + REACH).T
             moved = prices.moves[CLASS] + first + prices.shares[CLASS] * layer.moving[r, c]
             start[r, c] = moved + layer.still[r, c]
@@ -134,7 +134,7 @@ def descend(
     for k in range(at, len(layers)):
         to = cells[-1] + MOVES + shift
         shape = np.array(layers[k].still.shape)
-        inside = ((to >= 0) & (to < shape)).all(axis=1)
+        inside = np.asarray(((to >= 0) & (to < shape)).all(axis=1))
         r, c = np.where(inside[:, None], to, 0).T
         cost = values[k + 1][r, c] + layers[k].still[r, c] + prices.shares[CLASS] * layers[k].moving[r, c]
         cost = np.where(inside, cost + prices.moves[CLASS], np.inf)
@@ -152,7 +152,7 @@ def ascend(
     for k in range(at, 1, -1):
         came = cells[-1] - MOVES - REACH
         before = values[k - 1]
-        inside = ((came >= 0) & (came < before.shape)).all(axis=1)
+        inside = np.asarray(((came >= 0) & (came < before.shape)).all(axis=1))
         r, c = np.where(inside[:, None], came, 0).T
         here = tuple(cells[-1])
         cost = before[r, c] + prices.moves[CLASS] + prices.shares[CLASS] * layers[k - 1].moving[here]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.trajectory import lattice, proxemics
@@ -28,6 +29,9 @@ from lifelong_nav.trajectory.search_costs import (
 )
 from lifelong_nav.trajectory.situation import HORIZON, Situation
 from lifelong_nav.trajectory.way import Way
+
+Cells = NDArray[np.number]
+"""Rows and columns."""
 
 _WAITS = (2, 3, 5)
 """Layers that the alternatives which wait first stand still."""
@@ -60,9 +64,9 @@ class _Lattice:
         grid = np.stack(np.meshgrid(span, span), axis=-1)
         return np.asarray(grid @ self.turn.T.astype(np.float32) + self.origin.astype(np.float32))
 
-    def at(self, cells: FloatArray) -> FloatArray:
+    def at(self, cells: Cells) -> FloatArray:
         """(..., 2) positions of rows and columns counted from the middle."""
-        return np.asarray(cells)[..., ::-1] * self.cell @ self.turn.T + self.origin
+        return np.asarray(cells, dtype=float)[..., ::-1] * self.cell @ self.turn.T + self.origin
 
 
 def search(situation: Situation, config: SearchConfig, social: ProxemicsConfig, most: int = 3) -> Found:
@@ -169,14 +173,14 @@ def _first_value(layers: list[Layer], values: list[Grid], price: lattice.Prices,
     return np.asarray(own + layers[0].still[r, c] + values[1][r, c] + first).min()
 
 
-def _centred(cells: FloatArray) -> FloatArray:
+def _centred(cells: Cells) -> FloatArray:
     """Rows and columns counted from the middle of each layer of a cone."""
     return np.asarray(cells - REACH * np.arange(len(cells))[:, None])
 
 
 def _others(
     layers: list[Layer], values: list[Grid], reached: list[Grid], price: lattice.Prices,
-    best: FloatArray, people: proxemics.Presence, grid: _Lattice, first: Grid,
+    best: Cells, people: proxemics.Presence, grid: _Lattice, first: Grid,
 ) -> list[tuple[str, FloatArray, float]]:  # fmt: skip
     """Motions that differ from the best, cheapest first: through another place, or after waiting."""
     found: list[tuple[str, FloatArray, float]] = []
@@ -209,7 +213,7 @@ def _others(
     return sorted(found, key=lambda f: f[2])
 
 
-def _crux(best: FloatArray, people: proxemics.Presence, grid: _Lattice) -> int:
+def _crux(best: Cells, people: proxemics.Presence, grid: _Lattice) -> int:
     """The layer in which the best motion comes nearest to somebody."""
     if len(people) == 0:
         return len(best) // 2
