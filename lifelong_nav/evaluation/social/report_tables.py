@@ -10,13 +10,11 @@ import numpy as np
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.evaluation.social import summary
 from lifelong_nav.evaluation.social.case import AnyCase
+from lifelong_nav.evaluation.social.real import HUMAN
 from lifelong_nav.evaluation.social.summary import EXPERT, Row
 from lifelong_nav.evaluation.social_metrics import Interval
 
 OURS = "lifelong_nav"
-HUMAN = "real human"
-"""The person replaced, among the planners of a recording."""
-
 
 @dataclass(frozen=True)
 class Metric:

@@ -17,10 +17,14 @@ class DwaPlanner(RouteFollower):
 
     Costs: distance left to the carrot at the end, nearness to walls and to people at the time they are met,
     slowness, change of yaw rate. What leads into contact costs more the sooner it does.
+
+    Tuned on 90 runs of the training half: horizons of 2 and 2.8 s, weights of people 1.5 and 3, their margin
+    0.1 and 0.2 m and reach 0.6 and 1 m, weight of walls 0.6 and 1.5. All succeeded in .86 to .93; this one
+    (.91) had half the contacts of the best and took the least time.
     """
 
     wants_scan = True
-    horizon, step = 2.8, 0.2
+    horizon, step = 2.0, 0.2
     window = 0.6
     person_margin, person_reach, person_weight = 0.1, 0.6, 1.5
     wall_margin, wall_reach, wall_weight = 0.04, 0.35, 0.6

@@ -20,9 +20,12 @@ class Ga3cCadrlPlanner(RouteFollower):
 
     It was trained without walls: actions that would lead into one within `look` [s] are not open to it. Its
     change of heading is taken up within `turn_time` [s]; `margin` [m] is added to people's radii.
+
+    Tuned on 90 runs of the training half: margins of 0.1, 0.2, 0.3 m, turn times of 0.2, 0.35 s, looks of
+    0.6, 0.9 s; this gave the most successes (.89).
     """
 
-    turn_time = 0.2
+    turn_time = 0.35
     margin = 0.2
     look = 0.9
     wall_margin = 0.04

@@ -30,7 +30,11 @@ class Nav2MppiPlanner(RouteFollower):
 
     The local costmap holds the known walls, the scan, and tracked people as discs where they are now,
     inflated as Nav2 does. A route is planned anew every second with people in it. Where every rollout
-    collides it stops, and backs off or turns as Nav2's recoveries would.
+    collides it stops, and backs off or turns as Nav2's recoveries would. Two updates for each command at
+    10 Hz are as many as Nav2 makes at 20 Hz.
+
+    Critics have Nav2's weights. `gamma` is a third of Nav2's: with its own, set for 0.5 m/s, the robot does
+    not get beyond 0.5 m/s. Success .93 in 60 runs of the training half.
     """
 
     wants_scan = True

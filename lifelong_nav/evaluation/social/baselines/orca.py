@@ -20,12 +20,15 @@ class OrcaPlanner(RouteFollower):
 
     `margin` [m] is added to the distance kept from people and makes up for what the unicycle cannot follow;
     it is put on their side, so that the robot still fits through doors (`wall_margin` [m]).
+
+    Tuned on 90 runs of the training half: horizons of 1.5, 2.5, 4 s, margins of 0.25, 0.4, 0.55 m, horizons
+    for walls of 0.5, 1, 2 s and margins to them of 0.03, 0.08, 0.1 m; this gave the most successes (.92).
     """
 
     horizon = 1.5
-    horizon_wall = 1.0
-    margin = 0.4
-    wall_margin = 0.03
+    horizon_wall = 2.0
+    margin = 0.25
+    wall_margin = 0.08
 
     def __init__(self) -> None:
         self.pyrvo = require_package("pyrvo", "orca")
