@@ -251,3 +251,15 @@ def test_what_is_not_held_out_is_refused():
     assert {c.family for c, _ in plan.jobs} == set(s.families("held_out"))
     assert {c.layout for c, _ in plan.jobs} <= set(s.layouts_of("held_out"))
     assert {c.family for c, p in plan.jobs if p == summary.EXPERT} == set(suite.OLIVIA)
+
+
+def test_everyone_drives_the_same_cases_but_for_those_that_take_long():
+    plan = social_bench.planned(False, (), (), ("social_force", "mixed"), 0)
+    driven = {p: {c for c, q in plan.jobs if q == p} for p in (*plan.planners, summary.EXPERT)}
+    assert len(driven["lifelong_nav"]) == 15 * 2 * 20
+    assert driven["lifelong_nav"] == driven["goal_only"] == driven["social_force"]
+    assert all(cases <= driven["lifelong_nav"] for cases in driven.values())
+    assert len(driven[summary.EXPERT]) == 4 * 2 * 10
+    assert len(driven["lifelong_nav-no_captions"]) == 15 * 2
+    asked = social_bench.planned(False, ("lifelong_nav-no_captions",), (), ("mixed",), 4)
+    assert len(asked.jobs) == 15 * 4 + 4 * 4

@@ -29,8 +29,9 @@ ABLATIONS = tuple(name for name in PLANNERS if name.startswith(f"{OURS}-"))
 BASELINES = tuple(name for name in PLANNERS if not name.startswith(OURS))
 HUMANS = ("social_force", "mixed")
 SEEDS, QUICK_SEEDS = 20, 1
-FEW = {"nav2_mppi": 10, **dict.fromkeys(ABLATIONS, 2)}
-"""Seeds of planners that take long, unless asked for by name. The expert drives OLiVia-Nav's four only."""
+FEW = {"nav2_mppi": 5, EXPERT: 10, **dict.fromkeys(ABLATIONS, 2)}
+"""Seeds of those that take long, unless asked for by name, so that the whole takes about 45 minutes on two
+cores. The expert drives OLiVia-Nav's four only, ablations the last human model only."""
 WORK = Path("runs/bench-social")
 """Where runs are kept when no folder is named."""
 
@@ -112,9 +113,12 @@ def planned(
     every = cases(suite.HELD_OUT, humans, count, scenarios)
     jobs: list[Job] = []
     for name in usable:
-        few = count if planners else min(count, FEW.get(name, count))
-        jobs += [(case, name) for case in every if case.seed < few]
-    jobs += [(c, EXPERT) for c in every if c.family in suite.OLIVIA]
+        some = every if planners else [c for c in every if c.seed < FEW.get(name, count)]
+        if name in ABLATIONS and not planners:
+            some = [c for c in some if c.human == humans[-1]]
+        jobs += [(case, name) for case in some]
+    olivia = [c for c in every if c.family in suite.OLIVIA and c.seed < FEW[EXPERT]]
+    jobs += [(case, EXPERT) for case in olivia]
     # case by case, so that a run that was stopped has all planners in some cases
     jobs.sort(key=lambda job: (job[0].seed, job[0].family, job[0].human))
     return Plan(usable, tuple(jobs), tuple(notes))
