@@ -78,7 +78,7 @@ def run(quick: bool = False, data: Path | None = None, models: Path | None = Non
     ]  # fmt: skip
     cost = milliseconds(Predictor.load(models))
     targets.append(Target("CPU ms per call, 12 people", cost, 4.0, "<="))
-    flow_rows, flow_ratio = flow_gain(3 if quick else 12)
+    flow_rows, flow_ratio = flow_gain(2 if quick else 10)
     targets.append(Target("FDE with usual flows / without, habitual turns", flow_ratio, 0.8, "<="))
     return BenchResult(
         "prediction",
@@ -93,8 +93,9 @@ def run(quick: bool = False, data: Path | None = None, models: Path | None = Non
         ],
         targets,
         ["Single is the first mode. There are five modes, so best of five is the model's own five.",
-         "The rule that fast walkers slow down in training was added after errors on eth had been looked at.",
-         f"Flow map: {flow_ratio:.2f} is with 60 people seen before."],
+         "The recipe was chosen on these three scenes left out in turn; that hurry does not last was added "
+         "after errors on eth had been looked at. Scenes never looked at (--data) are the honest test.",
+         "Simulated crossing: four in five turn the usual way, 30 people of each hour seen, three worlds."],
     )  # fmt: skip
 
 

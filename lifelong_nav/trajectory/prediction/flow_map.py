@@ -26,6 +26,7 @@ DIRECTIONS = 8
 ANY_HOUR = 24
 """Row of the histograms that holds all hours together."""
 _SCHEMA = 1
+_OTHER_HOURS = 3.0
 
 
 @dataclass(frozen=True)
@@ -89,34 +90,53 @@ class FlowMap:
             )
 
     def onward(
-        self, places: FloatArray, headings: FloatArray, stamp: float
+        self, places: FloatArray, headings: FloatArray, stamp: float, smooth: bool = True
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """How people at `places` (B, 2) walking in `headings` (B,) [rad] usually go on.
+        """How people usually go on.
+
+        Args:
+            places: (B, 2) where they are [m].
+            headings: (B,) where they walk to [rad].
+            stamp: when [s]; the hour counts.
+            smooth: between the middles of four cells, not the nearest alone.
 
         Returns:
             (B, 8) shares of the eighths around 0, 45, ... degrees, (B,) how many people say so
             (0: nothing known, shares even), (B,) their mean speed [m/s].
         """
-        n, hour, octant = len(places), self.hour(stamp), _octant(np.asarray(headings))
-        keys = np.floor(np.asarray(places) / self.config.cell)
-        cells = [(int(x), int(y)) for x, y in np.where(np.isfinite(keys), keys, 1e9)]
-        whole = self._histogram([self._rows.get((x, y, ANY_HOUR), -1) for x, y in cells], octant, stamp)
-        mine = self._histogram([self._rows.get((x, y, hour), -1) for x, y in cells], octant, stamp)
-        # this hour's people count in full, those of all hours a little
-        counts = 0.3 * whole[0] + 0.7 * mine[0]
-        total = counts.sum(axis=1)
-        shares = (counts + 0.02) / (total + 0.02 * DIRECTIONS)[:, None]
-        return shares.reshape(n, DIRECTIONS), total, whole[1]
+        n, hour, octant = len(places), self.hour(stamp), _octant(np.nan_to_num(headings))
+        at = np.nan_to_num(np.asarray(places, dtype=float), nan=1e9) / self.config.cell - 0.5
+        at = np.clip(at, -1e8, 1e8)
+        low = np.floor(at) if smooth else np.round(at)
+        share = at - low
+        corners = ((0, 0), (1, 0), (0, 1), (1, 1)) if smooth else ((0, 0),)
+        side = np.ones((1, n))
+        if smooth:
+            across = np.stack([1.0 - share[:, 0], share[:, 0]]), np.stack([1.0 - share[:, 1], share[:, 1]])
+            side = np.stack([across[0][right] * across[1][up] for right, up in corners])
+        get, cells = self._rows.get, low.astype(int).tolist()
+        rows = [
+            get((x + right, y + up, key), -1)
+            for key in (hour, ANY_HOUR) for right, up in corners for x, y in cells
+        ]  # fmt: skip
+        found, speed = self._histogram(rows, np.tile(octant, 2 * len(corners)), stamp)
+        mine, whole = found.reshape(2, len(corners), n, DIRECTIONS) * side[None, :, :, None]
+        pace = (whole.sum(axis=-1) * speed.reshape(2, len(corners), n)[1]).sum(axis=0)
+        mine, whole = mine.sum(axis=0), whole.sum(axis=0)
+        seen = whole.sum(axis=1)
+        # what other hours say is worth a few people of this hour
+        counts = mine + whole * (_OTHER_HOURS / (_OTHER_HOURS + seen))[:, None]
+        people = counts.sum(axis=1)
+        shares = (counts + 0.02) / (people + 0.02 * DIRECTIONS)[:, None]
+        return shares, people, pace / np.maximum(seen, 1e-9)
 
     def _histogram(
         self, rows: list[int], octant: NDArray[np.intp], stamp: float
     ) -> tuple[FloatArray, FloatArray]:
         """(B, 8) how many left where of those who came in an octant (or beside it), and their mean speed."""
         r = np.array(rows, dtype=int)
-        c = self._counts[r]
-        line = np.arange(len(r))
-        own = c[line, octant]
-        beside = c[line, octant - 1] + c[line, (octant + 1) % DIRECTIONS]
+        own = self._counts[r, octant]
+        beside = self._counts[r, octant - 1] + self._counts[r, (octant + 1) % DIRECTIONS]
         fade = 0.5 ** (np.maximum(stamp - self._stamp[r], 0.0) / 86400.0 / self.config.half_life)
         fade = np.where(r < 0, 0.0, fade)
         pace = self._speed[r, octant] / np.maximum(own.sum(axis=1), 1e-6)

@@ -8,9 +8,9 @@ from lifelong_nav.core.geometry import transform_points2
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.trajectory.prediction.flow_map import DIRECTIONS, FlowMap
 
-STEP = 0.8
+STEP = 0.45
 """Of following a flow [s]."""
-FROM = 1.0
+FROM = 0.6
 """Sooner than this the person's own motion says more [s]."""
 _WALKS = 0.3  # slower people follow no flow [m/s]
 _TRUST = 3.0  # so many people seen count as much as none [people]
@@ -72,13 +72,13 @@ def _weighed(
     """Weights times the likelihood of each mode's turns under the flow, as far as much was seen there."""
     n, m = weights.shape
     say = np.zeros((n, m))
-    marks = np.arange(FROM, times[-1] - flow.config.ahead + 1e-9, 1.6)
+    marks = np.arange(FROM, times[-1] - flow.config.ahead + 1e-9, 1.8)
     for t in marks:
         a, b, c = (_at(tracks, times, t + d) for d in (-0.5, 0.0, flow.config.ahead))
         came, left = to_flow.turn(b - a), to_flow.turn(c - b)
         where = to_flow.move(b)
         angle = np.arctan2(came[..., 1], came[..., 0])
-        shares, seen, _ = flow.onward(where.reshape(-1, 2), angle.ravel(), stamp)
+        shares, seen, _ = flow.onward(where.reshape(-1, 2), angle.ravel(), stamp, smooth=False)
         octant = np.round(np.arctan2(left[..., 1], left[..., 0]) / (np.pi / 4.0)).astype(int) % DIRECTIONS
         k = octant.ravel()
         line = np.arange(len(k))
@@ -133,7 +133,7 @@ def _follow(
     out = path[:, k] + (path[:, k + 1] - path[:, k]) * share
     soon = times <= FROM
     out[:, soon] = guess[:, soon]
-    return out, np.where(turned, 0.9 * sure, 0.0)
+    return out, np.where(turned, np.minimum(sure, 0.95), 0.0)
 
 
 class _Mover:
