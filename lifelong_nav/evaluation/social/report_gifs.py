@@ -107,8 +107,8 @@ def _frame(panel: Panel, base: NDArray[np.uint8], i: int, bounds: Bounds, scale:
         group = int(record.groups[n])
         colour = colours.ALONE if group < 0 else colours.GROUPS[group % len(colours.GROUPS)]
         trail = record.people[past : now + 1 : 3, n]
-        trail = _pixels(trail[np.isfinite(trail).all(axis=1)], bounds, scale)
-        cv2.polylines(out, [trail.reshape(-1, 1, 2)], False, colour, 1, cv2.LINE_AA, 4)
+        line = _pixels(trail[np.isfinite(trail).all(axis=1)], bounds, scale)
+        cv2.polylines(out, [line.reshape(-1, 1, 2)], False, colour, 1, cv2.LINE_AA, 4)
         _disc(out, record.people[now, n], float(record.radii[n]), colour, bounds, scale)
     for touch in record.touches:
         over = i > now  # arrived: the last picture keeps what happened just before

@@ -16,6 +16,7 @@ from lifelong_nav.evaluation.social_metrics import Interval
 
 OURS = "lifelong_nav"
 
+
 @dataclass(frozen=True)
 class Metric:
     """A figure as the report shows it; `high` when more is better, `percent` for shares of runs."""

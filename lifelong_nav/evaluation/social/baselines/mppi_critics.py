@@ -82,7 +82,7 @@ def cost(r: Rollouts, costs: DistanceField, near_goal: bool, weight: float = 3.8
     """(K,) nearness to obstacles by the costmap; and (K,) True for rollouts that collide."""
     x, y = r.x[::stride], r.y[::stride]
     found = lookup(costs.distance, costs.resolution, costs.origin, x, y, np.float32(0.0))
-    collides = (found >= INSCRIBED).any(axis=0)
+    collides = np.asarray((found >= INSCRIBED).any(axis=0))
     total = np.zeros(x.shape[1], np.float32) if near_goal else found.sum(axis=0)
     total = np.where(collides, np.float32(1e6), total)
     return np.asarray(weight / 254.0 / len(x) * total), collides

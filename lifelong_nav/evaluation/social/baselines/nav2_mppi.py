@@ -46,6 +46,8 @@ class Nav2MppiPlanner(RouteFollower):
     prune = 2.7
     size = 6.0
     replans = True
+    history: NDArray[np.float32]
+    sequence: NDArray[np.float32]
 
     def reset(self, goal: FloatArray, speed: float, seed: int) -> None:
         """See `Planner.reset`."""

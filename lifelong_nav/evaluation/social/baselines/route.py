@@ -49,7 +49,7 @@ class Carrot:
     def __init__(self, reach: float = 1.8, margin: float = 0.03) -> None:
         self.reach, self.margin = reach, margin
         self._route: FloatArray | None = None
-        self._points = np.zeros((0, 2))
+        self._points: FloatArray = np.zeros((0, 2))
         self._at = 0
 
     def ahead(self, position: FloatArray, route: FloatArray, walls: FloatArray, radius: float) -> FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:  # type: ignore[misc]
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """Field numbers and values of a protocol-buffers message: integers, or bytes undecoded."""
     at = 0
     while at < len(message):
