@@ -22,7 +22,7 @@ from lifelong_nav.core.clock import ManualClock, Received
 from lifelong_nav.core.config import override
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.social_context import SocialContext
-from lifelong_nav.core.types import FloatArray, LaserScan, Odometry, Pose2, Twist2
+from lifelong_nav.core.types import FloatArray, Odometry, Pose2, Twist2
 from lifelong_nav.evaluation.social.planner import BODY, PERIOD, Observation
 from lifelong_nav.trajectory.assembly import NO_TUNING, Parts, Tuning, assemble, tuned
 from lifelong_nav.trajectory.local_planner import LocalPlanner
@@ -33,7 +33,6 @@ CHOOSE_EVERY = 2
 """A trajectory is chosen every so many commands."""
 FIELD_SIZE = 12.0
 """Side of the square around the robot in which obstacles are known [m]."""
-_NOWHERE = 30.0  # range of a scan where the benchmark has none: nothing there [m]
 
 
 class LifelongNav:
@@ -44,9 +43,10 @@ class LifelongNav:
     """
 
     parts = Parts()
+    choose_every = CHOOSE_EVERY
     tuning: Tuning = NO_TUNING
-    """Parameters that differ from their defaults, by section (see `parts.assemble`; here also mppi, cost,
-    social, reference, gate)."""
+    """Parameters that differ from their defaults, by section (see `trajectory.assembly`; here also mppi,
+    cost, social, reference, gate)."""
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock = clock
@@ -78,12 +78,13 @@ class LifelongNav:
         field = self._look(o)
         sensed = self._now()
         route = self._route_ahead(o)
-        if self.parts.choice and self._tick % CHOOSE_EVERY == 0:
+        if self.parts.choice and self._tick % self.choose_every == 0:
             self._choose(o, route, field)
         self._tick += 1
         chosen = self._now()
         twist = self._control(o, route, field)
-        if self.parts.gate:
+        # Without a scan the gate would stop the robot for good: blind is blind.
+        if self.parts.gate and o.scan is not None:
             twist = self._gated(o, twist)
         if self.clock is not None:
             self.spent.append((sensed - begun, chosen - sensed, self._now() - chosen))
@@ -171,13 +172,10 @@ class LifelongNav:
         """What the safety gate lets through, with the scan, the tracks and the odometry as they are now."""
         self._gate_clock.time = o.stamp
         now = Received(o.stamp, o.stamp)
-        scan, sensor = o.scan, o.sensor
-        if scan is None or sensor is None:
-            empty = np.full(8, np.inf)
-            scan, sensor = LaserScan(o.stamp, "laser", -np.pi, np.pi / 4, 0.05, _NOWHERE, empty), o.pose
+        sensor = o.sensor if o.sensor is not None else o.pose
         frame = o.people.frame_id
         inputs = GateInputs(
-            twist, now, scan, now, _on_base(sensor, o.pose), Odometry(o.stamp, o.pose, o.twist, frame), now,
+            twist, now, o.scan, now, _on_base(sensor, o.pose), Odometry(o.stamp, o.pose, o.twist, frame), now,
             o.people, now,
         )  # fmt: skip
         return self._gate.step(inputs, self._gate_clock).twist
