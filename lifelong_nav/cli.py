@@ -80,7 +80,8 @@ def _stack_options(p: argparse.ArgumentParser) -> None:
         help="what the nodes say (warn)",
     )  # fmt: skip
     p.add_argument("--no-context", action="store_true", help="do not tell what is going on socially")
-    p.add_argument("--no-learning", action="store_true", help="do not learn social scenarios while driving")
+    p.add_argument("--no-trajectories", action="store_true", help="follow the route, choose nothing")
+    p.add_argument("--no-learning", action="store_true", help="learn nothing while driving")
     p.add_argument(
         "--teacher", default="", choices=("none", "sim", "endpoint", "file"), help="whom the learner asks"
     )
@@ -128,12 +129,19 @@ def _add_look(verbs: Any) -> None:
 
 def _add_train(verbs: Any) -> None:
     p = _verb(verbs, "train", _train, "Train a shipped model anew: data from the simulator, weights, card.")
-    p.add_argument("model", choices=("sc-clip", "text-tower"), help="what to train")
-    p.add_argument("--out", type=Path, help="where the model goes (models/sc_clip)")
-    p.add_argument("--data", type=Path, default=Path("runs/sc-clip-data"), help="data and what is cached")
-    p.add_argument("--pictures", type=_count, default=0, help="pictures for training (0: as shipped)")
+    models = ("sc-clip", "text-tower", "prediction", "ratings", "trajectories", "selector")
+    p.add_argument("model", choices=models, help="what to train")
+    p.add_argument("--out", type=Path, help="where the model goes (models/...)")
+    p.add_argument(
+        "--data", type=Path, help="data and what is cached (runs/...); prediction, ratings: the recordings"
+    )
+    p.add_argument("--pictures", type=_count, default=0, help="sc-clip: pictures (0: as shipped)")
     p.add_argument("--seed", type=_count, default=0, help="seed of data and weights (0)")
-    p.add_argument("--workers", type=_count, default=1, help="processes that draw the data (1)")
+    p.add_argument("--workers", type=_count, default=1, help="processes that make the data (1)")
+    p.add_argument(
+        "--demonstrations", type=Path, nargs="+", default=[], metavar="BAG",
+        help="trajectories: learn from bags of somebody driving, on top of what is in use",
+    )  # fmt: skip
 
 
 def _add_weights(verbs: Any) -> None:
@@ -164,7 +172,11 @@ def _add_bench(verbs: Any) -> None:
     )
     g.add_argument("--workers", type=_count, default=0, metavar="N", help="processes (one per core)")
     g.add_argument(
-        "--real", type=_words, default=(), metavar="A,B", help="recorded crowds instead: eth,zara01,students03"
+        "--real",
+        type=_words,
+        default=(),
+        metavar="A,B",
+        help="recorded crowds instead: eth,zara01,students03",
     )
     g.add_argument("--data", type=Path, metavar="FOLDER", help="recordings of one's own for --real")
 
@@ -199,7 +211,8 @@ def _up(a: argparse.Namespace) -> int:
     options = Options(
         profile="robot", namespace=a.namespace, use_sim_time=a.use_sim_time, params_file=a.params_file,
         log_level=a.log_level, autostart=not a.no_autostart, respawn=not a.no_respawn, map=a.map,
-        localization=not a.no_localization, context=not a.no_context, learning=not a.no_learning,
+        localization=not a.no_localization, context=not a.no_context,
+        trajectories=not a.no_trajectories, learning=not a.no_learning,
         teacher=a.teacher, view=a.view, scan_topic=a.scan_topic,
         overrides=_overrides(a.param),
     )  # fmt: skip
@@ -232,7 +245,8 @@ def _look(a: argparse.Namespace) -> int:
 def _train(a: argparse.Namespace) -> int:
     import lifelong_nav.training.commands as commands
 
-    return commands.run(a.model, a.out, a.data, a.pictures, a.seed, a.workers)
+    order = commands.Order(a.model, a.out, a.data, a.pictures, a.seed, a.workers, tuple(a.demonstrations))
+    return commands.run(order)
 
 
 def _weights(a: argparse.Namespace) -> int:
