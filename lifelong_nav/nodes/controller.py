@@ -103,9 +103,10 @@ class ControllerNode(StackNode):
     def retune(self) -> None:
         """Take over new weights; the warm start is given up."""
         c = self.config
+        own = {name: part(c, PARTS, name) for name in PARTS}
         self.controller = Mppi(
-            *(part(c, PARTS, name) for name in ("mppi", "cost", "social", "approach")),
-            Unicycle(part(c, PARTS, "motion")), c.seed, part(c, PARTS, "reference"),
+            own["mppi"], own["cost"], own["social"], own["approach"], Unicycle(own["motion"]), c.seed,
+            own["reference"],
         )  # fmt: skip
         m = self.controller.config
         self._limits = Limits(min(c.speed, m.max_speed), m.max_yaw_rate, m.accel)
