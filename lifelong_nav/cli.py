@@ -162,7 +162,7 @@ def _add_bench(verbs: Any) -> None:
     p.add_argument("--list", action="store_true", help="list the names and leave")
     p.add_argument("--quick", action="store_true", help="a short run: figures are rough")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
-    g = p.add_argument_group("social")
+    g = p.add_argument_group("where the benchmark has them; social has all")
     g.add_argument("--out", type=Path, metavar="FOLDER", help="report.html and runs, continued if cut off")
     g.add_argument("--seeds", type=_count, default=0, metavar="N", help="per scenario and human model (20)")
     g.add_argument("--planners", type=_words, default=(), metavar="A,B", help="names or module:Class (all)")
@@ -178,7 +178,12 @@ def _add_bench(verbs: Any) -> None:
         metavar="A,B",
         help="recorded crowds instead: eth,zara01,students03",
     )
-    g.add_argument("--data", type=Path, metavar="FOLDER", help="recordings of one's own for --real")
+    g.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="recordings of one's own: social --real, prediction, ratings",
+    )
 
 
 def _add_doctor(verbs: Any) -> None:
@@ -264,8 +269,6 @@ def _bench(a: argparse.Namespace) -> int:
         return 0
     names = ("out", "seeds", "planners", "scenarios", "humans", "workers", "real", "data")
     options = {name: value for name in names if (value := getattr(a, name))}
-    if options and a.name != "social":
-        raise ConfigError(f"bench {a.name} has no option --{next(iter(options))}.", "Only 'social' has it.")
     print(run_bench(a.name, a.quick, a.json, **options).text())
     return 0
 

@@ -7,6 +7,7 @@ imported only when asked for. `lifelong-nav bench NAME [--quick] [--json FILE]` 
 from __future__ import annotations
 
 import importlib
+import inspect
 import operator
 import platform
 import time
@@ -24,6 +25,18 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "social": (
         "lifelong_nav.evaluation.social.social_bench",
         "Driving among people: the social suite, or with --real in a pedestrian's place.",
+    ),
+    "prediction": (
+        "lifelong_nav.evaluation.prediction_bench",
+        "Where people go: displacement errors on real scenes left out of training.",
+    ),
+    "ratings": (
+        "lifelong_nav.evaluation.ratings_bench",
+        "How disturbing people rate a robot's place: the shipped model against baselines.",
+    ),
+    "context": (
+        "lifelong_nav.evaluation.context_agreement",
+        "How often the social context names the scene that the simulator drives.",
     ),
     "perception": (
         "lifelong_nav.evaluation.perception_bench",
@@ -105,6 +118,10 @@ def run_bench(name: str, quick: bool = False, json_file: Path | None = None, **o
     if name not in BENCHMARKS:
         raise ConfigError(f"There is no benchmark '{name}'.", f"Choose from: {', '.join(BENCHMARKS)}.")
     module = importlib.import_module(BENCHMARKS[name][0])
+    known = inspect.signature(module.run).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"bench {name} has no option --{option}.", f"It has: {', '.join(known)}.")
     started = time.monotonic()
     result: BenchResult = module.run(quick=quick, **options)
     if json_file is not None:
