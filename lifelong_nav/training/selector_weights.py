@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lifelong_nav.core.config import override
 from lifelong_nav.core.distance import DistanceField
@@ -50,7 +51,7 @@ class Lesson:
     costs: FloatArray
     progress: FloatArray
     away: FloatArray
-    broken: FloatArray
+    broken: NDArray[np.bool_]
     case: str
 
 

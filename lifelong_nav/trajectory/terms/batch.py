@@ -145,7 +145,10 @@ def make_batch(
 def sampled(trajectory: Trajectory, situation: Situation) -> FloatArray:
     """(T, 3) poses of a trajectory at `TIMES` from the situation's stamp; it stands still after its end."""
     late = situation.stamp - trajectory.stamp
-    if len(trajectory.times) == len(TIMES) and abs(late) < 1e-6 and np.allclose(trajectory.times, TIMES):
+    same = trajectory.times is TIMES or (
+        len(trajectory.times) == len(TIMES) and bool(np.abs(trajectory.times - TIMES).max() < 1e-6)
+    )
+    if same and abs(late) < 1e-6:
         return np.asarray(trajectory.poses, dtype=float)
     times, poses = np.asarray(trajectory.times, dtype=float), np.asarray(trajectory.poses, dtype=float)
     if times[0] > late:  # from where the robot is to its first pose
