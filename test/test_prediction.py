@@ -190,6 +190,8 @@ def test_without_weights_or_with_damaged_ones_people_go_on_by_constant_velocity(
     network = random_network()
     save_checkpoint(tmp_path / "all.safetensors", network.tensors, network.facts)
     assert Predictor.load(tmp_path).problem == ""
+    assert Predictor.load(tmp_path, "hotel").problem == ""
+    assert Predictor.load(tmp_path, "eth").network is None  # weights that have seen eth are no substitute
     data = (tmp_path / "all.safetensors").read_bytes()
     (tmp_path / "all.safetensors").write_bytes(data[: len(data) // 2])
     damaged = Predictor.load(tmp_path)

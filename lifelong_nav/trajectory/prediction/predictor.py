@@ -28,6 +28,8 @@ from lifelong_nav.trajectory.situation import TIMES
 
 MODES = 5
 """At most so many modes per person; the first is the single best guess."""
+SCENES = ("eth", "zara01", "students03")
+"""What the network for all scenes was trained on."""
 LEAST_SEEN = 3
 """Fewer samples of 0.4 s than this tell the network too little."""
 NEIGHBOURS, REACH = 12, 8.0
@@ -53,13 +55,15 @@ class Predictor:
 
         Args:
             folder: holds `all.safetensors`, `without_<scene>_<seed>.safetensors`.
-            scene_left_out: take the weights that have not seen this scene (eth, zara01, students03).
+            scene_left_out: take weights that have not seen this scene; of scenes that are not in `SCENES`
+                no weights have seen anything.
             seed: which of the weights that left a scene out; those for all scenes exist once.
 
         Returns:
             A predictor; constant velocity where the weights are missing or damaged, `problem` says why.
         """
-        name = "all" if scene_left_out is None else f"without_{scene_left_out}_{seed}"
+        seen = scene_left_out in SCENES
+        name = f"without_{scene_left_out}_{seed}" if seen else "all"
         try:
             folder = folder if folder is not None else share_folder("models") / "prediction"
             return cls(PredictionNetwork.load(Path(folder) / f"{name}.safetensors"))
