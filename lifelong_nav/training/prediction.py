@@ -152,7 +152,7 @@ to slow down in part of the samples. No data come along with the weights.
   instead of .50, single about the same). Scenes never looked at (`bench prediction --data FOLDER`) are the
   honest test.
 * Weights tell modes apart little (-log w 1.5 to 1.6, even would be 1.61): read the modes as about equal
-  shares of what may happen. Spreads are too wide on zara01 (.86 within one sigma), a bit narrow elsewhere (.63).
+  shares of what may happen. Spreads are too wide on zara01 (.86 within one sigma), elsewhere narrow (.63).
 * Learned from adults who walk outdoors and in a corridor. It does not know doors, lifts or goals; walls
   (`DistanceField`) and usual flows (`FlowMap`) are added at run time.
 * Nobody in the data met a robot but the CITR cart.
