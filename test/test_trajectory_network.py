@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trajectory_support import SPACE, make_model, situation
 
 from lifelong_nav.core.geometry import compose2, transform_points2
 from lifelong_nav.core.social_context import SocialContext
@@ -19,7 +20,6 @@ from lifelong_nav.trajectory.generator.network import NetworkConfig, TrajectoryN
 from lifelong_nav.trajectory.generator.selection_network import SHAPES as SELECTION_SHAPES
 from lifelong_nav.trajectory.generator.selection_network import SelectionNetwork
 from lifelong_nav.trajectory.situation import LEARNED, TIMES
-from trajectory_support import SPACE, make_model, situation
 
 torch = pytest.importorskip("torch")
 
