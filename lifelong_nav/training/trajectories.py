@@ -36,12 +36,10 @@ from lifelong_nav.training.trajectories_sim import SimData, load_cases, make_cas
 from lifelong_nav.trajectory.generator import heads_torch
 from lifelong_nav.trajectory.generator.heads import Heads
 from lifelong_nav.trajectory.generator.moments import Moments, from_tensors, join
-from lifelong_nav.trajectory.generator.network import HEADS, TRUNK
+from lifelong_nav.trajectory.generator.network import HEADS, SELECTION, TRUNK, WITHOUT
 from lifelong_nav.trajectory.lifelong.updater import HELD, MEMORY, REPLAY
 
 Progress = Callable[[str, int, int], None]
-WITHOUT, SELECTION = "heads_without", "selection"
-"""Folders below models/trajectories beside trunk, heads and memory."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lifelong_nav.core.errors import StorageError
 from lifelong_nav.core.types import FloatArray
 from lifelong_nav.training.trajectories_network import TrunkNet
 from lifelong_nav.trajectory.generator import heads_torch
-from lifelong_nav.trajectory.generator.features import SHAPES
+from lifelong_nav.trajectory.generator.features import PEOPLE_REACH, SHAPES
 from lifelong_nav.trajectory.generator.moments import Moments, mirrored
 
 Tensor = Any
@@ -196,7 +196,10 @@ def disturbed(rows: Moments, config: FitConfig, rng: np.random.Generator) -> Mom
 def stretched(arrays: dict[str, Any], i: int, factor: float) -> None:
     """Make everything of a moment longer and faster, in place: people walk faster than the robot drives."""
     arrays["lidar"][i, 0] = np.minimum(arrays["lidar"][i, 0] * factor, 1.0)
-    arrays["people"][i][:, [0, 1, 2, 3, 6, 7]] *= factor
+    people = arrays["people"][i]
+    people[:, [0, 1, 2, 3, 6, 7]] *= factor
+    lost = people[:, 6] * 4.0 >= PEOPLE_REACH
+    people[lost], arrays["mask"][i][lost] = 0.0, 0
     way = arrays["way"][i]
     distance, left = np.expm1(2.0 * way[10:12]) * factor
     near = min(distance, 4.0) / max(min(distance / factor, 4.0), 1e-6)

@@ -24,7 +24,7 @@ from lifelong_nav.trajectory.generator.heads import MODES, Heads, motions
 from lifelong_nav.trajectory.generator.trunk import Trunk
 from lifelong_nav.trajectory.situation import LEARNED, TIMES, Candidate, Situation
 
-TRUNK, HEADS = "trunk", "heads"
+TRUNK, HEADS, WITHOUT, SELECTION = "trunk", "heads", "heads_without", "selection"
 """Folders below models/trajectories."""
 
 
@@ -132,6 +132,12 @@ class TrajectoryNetwork:
         query = self.trunk.queries(shown.batch())[0]
         twist = situation.twist
         return motions(self.heads.params, query, twist.vx, twist.wz, situation.speed)
+
+
+def heads_for(folder: Path, scene: str) -> Path | None:
+    """Heads below models/trajectories that never saw the recording `scene`, None for the shipped ones."""
+    found = folder / WITHOUT / scene
+    return found if scene and found.is_dir() else None
 
 
 def distinct(poses: FloatArray, chances: FloatArray, least: float, apart: float) -> list[int]:
