@@ -263,3 +263,33 @@ def test_everyone_drives_the_same_cases_but_for_those_that_take_long():
     assert len(driven["lifelong_nav-no_captions"]) == 15 * 2
     asked = social_bench.planned(False, ("lifelong_nav-no_captions",), (), ("mixed",), 4)
     assert len(asked.jobs) == 15 * 4 + 4 * 4
+
+
+def test_an_interval_of_few_runs_is_not_a_point():
+    few = stratified([np.array([1.0]), np.array([0.0]), np.array([1.0])])
+    assert few.low < few.mean < few.high
+
+
+def test_targets_and_failures_are_told():
+    def row(planner, family, **values):
+        base = {name: 0.0 for name, _ in social_bench.COLUMNS} | {"reached": 1.0, "error": 0.0}
+        return Row(Case(family, "mixed", 0, 0), planner, base | values, "contact at 1.0 s", Path("x"))
+
+    found = []
+    for family in suite.OLIVIA:
+        found.append(row("lifelong_nav", family, success=1.0, time_ratio=1.2, mse=1.0, hausdorff=0.3))
+        found.append(row("orca", family, success=0.0, time_ratio=1.5, mse=4.0, hausdorff=0.5, intrusion=1.0))
+        found.append(row("goal_only", family, success=0.0, time_ratio=1.0, mse=0.5, hausdorff=0.9))
+        found.append(row("expert", family, success=1.0))
+    found[0].values["success"] = 0.0
+    result = social_bench.judged(found, social_bench.Plan(("lifelong_nav", "orca", "goal_only"), ()))
+    by_name = {t.name: t for t in result.targets}
+    near = by_name["OLiVia's four, MSE to the expert, ratio to the best baseline"]
+    assert near.value == pytest.approx(2.0, rel=0.01)
+    assert not near.holds
+    assert by_name["suite, success"].value == 0.75
+    assert by_name["suite, seconds in groups"].goal == 0.5
+    assert any("without goal_only: mse 0.25" in note for note in result.notes)
+    assert any(
+        "1 of 1 runs of lifelong_nav fail" in note and "contact at 1.0 s" in note for note in result.notes
+    )

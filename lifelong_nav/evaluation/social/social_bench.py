@@ -41,6 +41,11 @@ COLUMNS = (
     ("spl", "SPL"), ("stalled", "stalled s"), ("ttc", "TTC<1.5 s"), ("jerk", "jerk m/s3"),
     ("lost", "people lose s"),
 )  # fmt: skip
+RATIOS = (
+    ("mse", "MSE to the expert", 0.50), ("hausdorff", "Hausdorff to the expert", 0.65),
+    ("psv", "personal space violated", 0.45),
+)  # fmt: skip
+"""Reach 1 of the issue: figure, title, ratio to the best baseline per scenario."""
 NEAR_EXPERT = (("mse", "MSE m2"), ("hausdorff", "Hausdorff m"), ("ade", "ADE m"), ("psv", "PSV 0.25 s"))
 
 
@@ -167,7 +172,19 @@ def judged(found: Sequence[Row], plan: Plan) -> BenchResult:
     olivia = [r for r in found if r.case.family in suite.OLIVIA]
     if olivia:
         tables += _near_expert(olivia, drivers)
-    return BenchResult("social", tables, targets(found, drivers), [*plan.notes, *notes(found)])
+    return BenchResult(
+        "social", tables, targets(found, drivers), [*plan.notes, *_seeing(found, drivers), *notes(found)]
+    )
+
+
+def _seeing(found: Sequence[Row], drivers: Sequence[str]) -> list[str]:
+    """The ratios against those only who evade people: driving straight through them is near a path, too."""
+    rivals = [d for d in drivers if not d.startswith(OURS) and d != "goal_only"]
+    families = [f for f in suite.OLIVIA if any(r.case.family == f for r in found)]
+    if OURS not in drivers or not rivals or not families:
+        return []
+    parts = [f"{name} {summary.ratio(found, name, OURS, rivals, families).mean:.3g}" for name, _, _ in RATIOS]
+    return [f"Ratios to the best baseline in OLiVia-Nav's four without goal_only: {', '.join(parts)}."]
 
 
 def _near_expert(
@@ -188,10 +205,7 @@ def targets(found: Sequence[Row], drivers: Sequence[str]) -> list[Target]:
     out = []
     families = [f for f in suite.OLIVIA if any(r.case.family == f for r in found)]
     if families and rivals and any(r.planner == EXPERT for r in found):
-        for name, title, goal in (
-            ("mse", "MSE to the expert", 0.50), ("hausdorff", "Hausdorff to the expert", 0.65),
-            ("psv", "personal space violated", 0.45),
-        ):  # fmt: skip
+        for name, title, goal in RATIOS:
             r = summary.ratio(found, name, OURS, rivals, families)
             best = {f"{f}: {who}": value for f, who, value in zip(r.families, r.rivals, r.best, strict=True)}
             out.append(

@@ -90,11 +90,14 @@ def interval(found: Sequence[Row], name: str, planner: str, family: str = "", hu
 
 
 def stratified(parts: Sequence[FloatArray], seed: int = 0, draws: int = 2000) -> Interval:
-    """Mean of the pooled values (one array for each stratum) with a stratified bootstrap interval."""
+    """Mean of the pooled values (one array for each stratum) with a stratified bootstrap interval.
+
+    Where a stratum is too small to be drawn from, all are drawn from together: the interval is wider then.
+    """
     if len(parts) == 0:
         return bootstrap(np.zeros(0))
-    if len(parts) == 1:
-        return bootstrap(parts[0], seed, draws)
+    if len(parts) == 1 or min(len(p) for p in parts) < 3:
+        return bootstrap(np.concatenate(parts), seed, draws)
     rng = np.random.default_rng(seed)
     total = sum(p[rng.integers(len(p), size=(draws, len(p)))].sum(axis=1) for p in parts)
     means = total / sum(len(p) for p in parts)
