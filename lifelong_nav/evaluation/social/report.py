@@ -6,6 +6,7 @@ import base64
 import importlib.metadata
 import platform
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def _context(result: BenchResult, found: Sequence[Row], facts: dict[str, str]) -
         "heats": _heats(found, real), "humans": _humans(found),
         "scenarios": _scenarios(found), "failed": [_failure(f) for f in failed], "driven": len(ours),
         "ablations": tables.ablations(found, cut), "ablated": cut, "notes": list(result.notes),
-        "facts": _facts(found, facts, real), "real": real,
+        "facts": _facts(found, facts, real), "real": real, "few": _few(found),
     }  # fmt: skip
 
 
@@ -92,6 +93,14 @@ def _sentence(result: BenchResult, found: Sequence[Row], real: bool) -> str:
         f"{len(planners)} planners in {cases} cases of {len({r.case.family for r in found})} {where}, "
         f"{len(found)} runs, all with the same body, limits, senses, routes and seeds."
     )
+
+
+def _few(found: Sequence[Row], enough: int = 5) -> int:
+    """The least runs of ours and the baselines in a scenario, 0 where they are enough for intervals."""
+    kinds = ("ours", "baseline")
+    runs = Counter((r.planner, r.case.family) for r in found if tables.kind_of(r.planner) in kinds)
+    least = min(runs.values(), default=enough)
+    return least if least < enough else 0
 
 
 def _target(t: Target) -> dict[str, Any]:

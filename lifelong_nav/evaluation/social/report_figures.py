@@ -27,7 +27,7 @@ def dots(lines: Sequence[Line], k: int, metric: Metric, width: float = 330.0) ->
     high = max((c.high for _, c in shown), default=1.0)
     low = min((c.low for _, c in shown), default=0.0)
     low = 0.0 if low < 0.5 * high else low - 0.05 * (high - low)
-    high = 1.0 if metric.percent and metric.high else max(high * 1.02, low + 1e-6)
+    high = 1.0 if (metric.percent and metric.high) or high <= low else high * 1.02
     height = top + row * len(shown) + 22.0
     scale = (width - left - right) / (high - low)
     out = []
