@@ -17,6 +17,7 @@ from lifelong_nav.nodes.parts import part
 from lifelong_nav.nodes.ros_clock import to_stamp
 from lifelong_nav.nodes.tf import stamped
 from lifelong_nav.nodes.trajectory import PARTS, TrajectoryConfig, TrajectoryNode, ahead_of
+from lifelong_nav.trajectory.prediction.flow_map import FlowMap
 
 pytestmark = pytest.mark.ros
 MAP_TO_ODOM = Pose2(1.0, -2.0, 0.3)
@@ -60,8 +61,9 @@ class Loop:
 
 
 @pytest.fixture
-def loop(ros):
-    node = TrajectoryNode(parameter_overrides=[Parameter("use_sim_time", value=True)])
+def loop(ros, tmp_path):
+    given = {"use_sim_time": True, "state_dir": str(tmp_path)}
+    node = TrajectoryNode(parameter_overrides=[Parameter(k, value=v) for k, v in given.items()])
     with Bench(node, sim_time=True) as bench:
         bench.activate()
         yield Loop(bench)
@@ -100,6 +102,21 @@ def test_people_in_another_frame_are_refused_and_nobody_is_invented(loop):
     assert loop.run(5.0, lambda: len(loop.forecasts) >= 2)
     assert not loop.forecasts[-1].ids
     assert "people" in loop.bench.nodes[0]._faults
+
+
+def test_usual_flows_are_learned_and_kept(loop, tmp_path):
+    start = loop.time
+
+    def walk():
+        loop.people = (TrackedPerson(1, 4.0 - 1.0 * (loop.time - start), 2.0, -1.0, 0.0, age=5.0),)
+        return False
+
+    loop.run(6.0, walk)
+    node = loop.bench.nodes[0]
+    assert len(node._flows.map) > 0
+    node._flows.save()
+    again = FlowMap.load(tmp_path / "flows.safetensors")
+    assert again.observations == node._flows.map.observations
 
 
 def test_weights_change_while_running(loop):

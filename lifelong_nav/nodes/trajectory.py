@@ -21,6 +21,7 @@ from lifelong_nav.core.transforms import TransformError
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.nodes import convert, convert_trajectory
 from lifelong_nav.nodes.base import StackNode
+from lifelong_nav.nodes.flows import Flows, with_flows
 from lifelong_nav.nodes.parts import flat_config, part
 from lifelong_nav.nodes.surroundings import SensingConfig, Surroundings, learned_folder
 from lifelong_nav.trajectory.assembly import Parts, assemble
@@ -49,6 +50,8 @@ _OWN = (
     ("rate", float, param(5.0, "Hz", 1.0, 20.0, "Choices per second.", read_only=True)),
     ("use_network", bool, param(True, doc="Let the network propose, too.", read_only=True)),
     ("use_search", bool, param(True, doc="Let the search in space and time propose, too.", read_only=True)),
+    ("use_flows", bool, param(True, doc="Learn the building's usual flows by hour.", read_only=True)),
+    ("building", str, param("", doc="Name of the building whose flows these are.", read_only=True)),
     ("plan_timeout", float, param(4.0, "s", 0.5, 60.0, "Age at which the planner's route is stale.")),
 )
 
@@ -70,6 +73,7 @@ class TrajectoryNode(StackNode):
         self._around = Surroundings(self, part(c, PARTS, "field"))
         self._route: tuple[str, FloatArray] | None = None
         self._silent, self._generation = True, -1
+        self._flows = Flows(self, self._around) if c.use_flows else None
         self.planner = self._assemble()
         self._candidates, self._out = self.offer("candidates"), self.offer("trajectory")
         self._forecasts = self.offer("people_forecast")
@@ -174,10 +178,12 @@ class TrajectoryNode(StackNode):
         c = self.config
         tuning = {name: asdict(part(c, PARTS, name)) for name in TUNABLE}
         parts = Parts(search=c.use_search, learned=c.use_network)
-        return assemble(
+        planner = assemble(
             parts, context=self._around.context, clock=time.perf_counter, tuning=tuning,
             heads=newest_heads(learned_folder(c.state_dir)),
         )  # fmt: skip
+        planner.predictor = with_flows(planner.predictor, self._flows)
+        return planner
 
 
 def ahead_of(route: FloatArray, pose: Pose2) -> FloatArray:
