@@ -179,7 +179,7 @@ def disturbed(rows: Moments, config: FitConfig, rng: np.random.Generator) -> Mom
         for name, value in mirrored(rows[flip]).tensors().items():
             changed[name][flip] = value
     for i in np.flatnonzero(rng.random(n) < config.stretch):
-        stretched(changed, i, float(rng.uniform(1.0, 1.8)))
+        stretched(changed, int(i), float(rng.uniform(1.0, 1.8)))
     changed["known"][rng.random(n) < config.no_context] = 0
     blind = rng.random(n) < config.no_lidar
     lidar = changed["lidar"].astype(np.float32)

@@ -131,7 +131,13 @@ def export(net: TrunkNet, folder: Path, space: str, facts: dict[str, Any]) -> st
     digest = sha256(staged)
     version = "tpn-" + hashlib.sha256(json.dumps([digest, space]).encode()).hexdigest()[:12]
     staged.replace(path)
-    card = {"schema": runtime.SCHEMA, "version": version, "space": space, "sha256": digest, "facts": facts}
+    card: dict[str, Any] = {
+        "schema": runtime.SCHEMA,
+        "version": version,
+        "space": space,
+        "sha256": digest,
+        "facts": facts,
+    }
     card["parameters"] = parameters(net)
     atomic_write_json(folder / runtime.CARD, card)
     loaded = runtime.Trunk.load(folder)

@@ -69,7 +69,7 @@ class SelectionNetwork:
         caption = np.maximum(embedding * 4.0 @ p["caption.w1"] + p["caption.b1"], 0.0)
         caption = caption @ p["caption.w2"] + p["caption.b2"]
         points = np.maximum(point_features(at_knots(trajectories)) @ p["point.w"] + p["point.b"], 0.0)
-        state = np.zeros((len(trajectories), STATE))
+        state: FloatArray = np.zeros((len(trajectories), STATE))
         for k in range(KNOTS):
             state = _gru(p, points[:, k], state)
         hidden = np.maximum((state + caption) @ p["score.w1"] + p["score.b1"], 0.0)

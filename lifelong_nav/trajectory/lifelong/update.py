@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from lifelong_nav.core.types import FloatArray
@@ -137,7 +138,7 @@ def _tensors(known: Known) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     return torch.from_numpy(known.queries), (v, w, speed)
 
 
-def _draw(known: Known, count: int, rng: np.random.Generator) -> FloatArray:
+def _draw(known: Known, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Rows with every episode equally often: a long drive does not outvote short ones."""
     _, inverse, counts = np.unique(known.moments.episode, return_inverse=True, return_counts=True)
     chance = 1.0 / counts[inverse] / len(counts)
