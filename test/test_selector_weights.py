@@ -24,7 +24,8 @@ def test_it_finds_the_weights_the_expert_has():
     rng = np.random.default_rng(3)
     start = TermsConfig()
     before = np.array([getattr(start, n) for n in sw.FITTED])
-    true = before * rng.choice([0.25, 1.0, 4.0], len(before))
+    low = np.where([n in sw.MARGINS for n in sw.FITTED], 1.0, 0.25)
+    true = before * np.where(rng.random(len(before)) < 0.5, low, 4.0)
     lessons = [lesson(rng, true, f"case {k // 8}") for k in range(320)]
     fit = sw.fitted(lessons, start, keep=0.001)
     assert fit.after_unseen < 0.4 * fit.before_unseen
@@ -32,6 +33,14 @@ def test_it_finds_the_weights_the_expert_has():
     found = np.log(np.array(list(fit.weights.values())) / true)
     assert np.median(np.abs(found)) < 0.5
     assert all(v > 0.0 for v in fit.weights.values())
+
+
+def test_margins_never_shrink():
+    rng = np.random.default_rng(5)
+    start = TermsConfig()
+    careless = np.array([getattr(start, n) * (0.05 if n in sw.MARGINS else 1.0) for n in sw.FITTED])
+    fit = sw.fitted([lesson(rng, careless, f"case {k}") for k in range(60)], start)
+    assert all(fit.weights[n] >= getattr(start, n) - 1e-3 for n in sw.MARGINS)
 
 
 def test_terms_that_never_differ_keep_their_weight():

@@ -5,7 +5,8 @@ robot sensed, what the rules and the search propose there, each term of each can
 candidate is from where the expert went. The weights are found by ranking: candidates are chosen with a
 probability that falls with their weighted cost, and the expected distance to the expert is made small
 (listwise inverse optimal control; Ziebart et al. 2008 for the softmax over whole trajectories). They
-stay positive and near what they were, so that terms of which the expert says nothing keep their sense.
+stay positive and near what they were, so that terms of which the expert says nothing keep their sense;
+margins against what the robot cannot know may only grow (`MARGINS`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ from lifelong_nav.trajectory.terms import TERMS, TermsConfig, make_batch
 
 FITTED = tuple(n for n in (*TERMS, "rating") if n != "progress")
 """The weights that are fitted; progress is the measure, 1, and consistency needs a past."""
+
+MARGINS = ("personal_space", "contact", "people_effect", "dynamics_risk")
+"""Weights that may only grow: an expert who knows the future needs no margin against what it does not know,
+so ranking alone would talk the robot out of the margins it needs. Driven on the training half, weights
+fitted without this floor had more seconds near people and no fewer seconds on the way."""
 
 _CELL = 0.1
 _STEP = 0.1  # s, sampling of expert runs
@@ -203,7 +209,10 @@ def fitted(lessons: Sequence[Lesson], start: TermsConfig, keep: float = 0.02, un
         slope[-1] += 0.02 * (theta[-1] - 0.7)
         return float(value), slope
 
-    bounds = [(f - 2.3, f + 2.3) if v else (f, f) for f, v in zip(first, varied, strict=True)] + [(-1.0, 2.0)]
+    low = np.where([n in MARGINS for n in FITTED], first, first - 2.3)
+    bounds = [(a, f + 2.3) if v else (f, f) for a, f, v in zip(low, first, varied, strict=True)] + [
+        (-1.0, 2.0)
+    ]
     answer = minimize(loss, np.append(first, 0.7), jac=True, method="L-BFGS-B", bounds=bounds)
     weights = dict(zip(FITTED, np.exp(answer.x[:-1]).round(3).tolist(), strict=True))
     after_fit = override(start, **weights)
