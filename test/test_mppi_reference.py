@@ -157,7 +157,7 @@ def test_costs_are_expectations_over_modes():
         alone = forecast(None, np.zeros(2), 0.0, times, 3.0, c, modes(part, weights=(1.0,)))
         rows = both.weights == np.float32(weight)
         mine = replace(
-            both, **{f: getattr(both, f)[rows] for f in ("xy", "axes", "spaces", "spread", "radii")},
+            both, **{f: getattr(both, f)[rows] for f in ("xy", "axes", "spaces", "spread", "radii", "velocity")},
             weights=np.ones(1, np.float32), owners=np.zeros(1, int),
         )  # fmt: skip
         if len(alone.radii):

@@ -161,10 +161,10 @@ def people_terms(
     share = np.abs(v) * np.float32(c.moving / max(speed, 0.2)) + np.float32(1.0 - c.moving)
     np.minimum(share, 1.0, out=share)
     seen = offsets(x, y, people)
-    bump, _ = contact(x, y, people, radius + s.clearance, seen, times / s.contact_memory)
+    bump, _ = contact(x, y, people, radius + s.clearance, seen, times / s.contact_memory, share)
     terms = {
         "space": c.space * step * (space_cost(x, y, people, seen) * share).sum(axis=0),
-        "contact": c.contact * step * (bump * share).sum(axis=0),
+        "contact": c.contact * step * bump.sum(axis=0),
     }
     if people.pairs:
         terms["group"] = c.group * step * (group_cost(x, y, people, s.group_spread) * share).sum(axis=0)

@@ -45,13 +45,15 @@ class SocialConfig:
 class Forecast:
     """People who matter, predicted; one row for each way in which one of them may go on.
 
-    `xy` (N, T, 2) relative to the robot's origin; `axes` (N, T, 2) unit walking directions; `spaces`
-    (N, 4) spreads to the front, rear, left and right [m]; `spread` (N, T) uncertainty [m]; `radii` (N,);
-    `weights` (N,) probabilities; `owners` (N,) which rows are the same person, ascending; `pairs` (P, 2)
+    `xy` (N, T, 2) relative to the robot's origin; `velocity` (N, T, 2) [m/s]; `axes` (N, T, 2) unit walking
+    directions; `spaces` (N, 4) spreads to the front, rear, left and right [m]; `spread` (N, T) uncertainty
+    [m]; `radii` (N,); `weights` (N,) probabilities; `owners` (N,) which rows are the same person,
+    ascending; `pairs` (P, 2)
     rows of group members side by side.
     """
 
     xy: FloatArray
+    velocity: FloatArray
     axes: FloatArray
     spaces: FloatArray
     spread: FloatArray
@@ -98,6 +100,7 @@ class _Rows:
     """Ways to go on before it is known which matter: `Forecast` with `speed` (N,) for the spaces."""
 
     xy: FloatArray
+    velocity: FloatArray
     axes: FloatArray
     speed: FloatArray
     spread: FloatArray
@@ -110,7 +113,7 @@ class _Rows:
     def none(count: int) -> _Rows:
         zero, ids = np.zeros(0), np.zeros(0, np.int64)
         empty = np.zeros((0, count, 2))
-        return _Rows(empty, empty, zero, np.zeros((0, count)), zero, zero, ids, ids)
+        return _Rows(empty, empty, empty, zero, np.zeros((0, count)), zero, zero, ids, ids)
 
     @staticmethod
     def join(parts: list[_Rows]) -> _Rows:
@@ -138,6 +141,7 @@ def _walking_on(
     grown = c.growth * np.where(walking, 1.0, 0.4)[:, None] * (times[None, :] + age)
     return _Rows(
         xy,
+        np.repeat(velocity[:, None], len(times), axis=1),
         np.repeat(axes[:, None], len(times), axis=1),
         speed,
         np.hypot(first[:, None], grown),
@@ -172,6 +176,7 @@ def _from_modes(
     axes = np.where(pace[..., None] >= _STANDING, step / np.maximum(pace, 1e-9)[..., None], [1.0, 0.0])
     return _Rows(
         rows,
+        np.where(pace[..., None] >= _STANDING, step, 0.0),
         axes,
         pace[:, : max(1, len(times) // 2)].mean(axis=1),
         np.minimum(spread[person, mode, 1:], c.most_spread),
@@ -203,6 +208,7 @@ def _nearest(rows: _Rows, times: FloatArray, reach: float, c: SocialConfig) -> F
     sides = [np.where(walking, c.side + b, c.front) for b in bias]
     return Forecast(
         rows.xy[kept].astype(np.float32),
+        rows.velocity[kept].astype(np.float32),
         rows.axes[kept].astype(np.float32),
         np.stack([ahead, behind, *sides], axis=-1).astype(np.float32).reshape(-1, 4),
         rows.spread[kept].astype(np.float32).reshape(len(kept), len(times)),
@@ -216,7 +222,10 @@ def _nearest(rows: _Rows, times: FloatArray, reach: float, c: SocialConfig) -> F
 def between(people: Forecast, first: int, last: int | None) -> Forecast:
     """The same people at times first:last only."""
     cut = slice(first, last)
-    return replace(people, xy=people.xy[:, cut], axes=people.axes[:, cut], spread=people.spread[:, cut])
+    return replace(
+        people, xy=people.xy[:, cut], velocity=people.velocity[:, cut], axes=people.axes[:, cut],
+        spread=people.spread[:, cut],
+    )  # fmt: skip
 
 
 def _position_spread(covariance: FloatArray) -> float:

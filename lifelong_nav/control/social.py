@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lifelong_nav.control.forecast import Forecast, SocialConfig, between, forecast
 from lifelong_nav.core.types import FloatArray
 
+_WALKING = 0.5  # m/s along an axis; who is faster does not expect to find a robot in the way
 Offsets = list[tuple[FloatArray, FloatArray, FloatArray]]
 
 
@@ -82,7 +83,7 @@ def group_cost(x: FloatArray, y: FloatArray, people: Forecast, spread: float) ->
 
 def contact(
     x: FloatArray, y: FloatArray, people: Forecast, gap: float, seen: Offsets | None = None,
-    memory: FloatArray | None = None,
+    memory: FloatArray | None = None, rest: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Contact of a disc of radius `gap` with people; T may cut the forecast short.
 
@@ -94,6 +95,8 @@ def contact(
         seen: `offsets` of the same positions, where they are at hand.
         memory: (T,) times over the time by which contact counts 1/e; None: it counts the same at all times.
             Unlikely ways to go on fade faster: by then it will be known whether they were taken.
+        rest: (T, K) factor for contact with those who stand or stroll: they hardly walk into a robot that
+            stands. It does not count for those who walk: standing in their way is no excuse.
 
     Returns:
         (T, K) how bad: 0.3 for a touch to 1.3 for full overlap, times its probability; of the worst person.
@@ -115,6 +118,8 @@ def contact(
                 weight = float(people.weights[n])
                 depth *= np.exp(-memory / (0.3 + 0.7 * weight)).astype(np.float32)[:, None]
             depth *= touch
+            if rest is not None and np.abs(people.velocity[n]).max(initial=0.0) < _WALKING:
+                depth *= rest
             deep = depth if deep is None else deep + depth
             chance = touch if chance is None else chance + touch
         if deep is not None:
