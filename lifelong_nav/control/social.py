@@ -122,7 +122,7 @@ def contact(
                 depth *= rest
             deep = depth if deep is None else deep + depth
             chance = touch if chance is None else chance + touch
-        if deep is not None:
+        if deep is not None and chance is not None:
             np.maximum(worst, deep, out=worst)
             np.maximum(likeliest, chance, out=likeliest)
     return worst, likeliest
