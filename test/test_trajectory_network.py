@@ -221,3 +221,39 @@ def test_the_future_is_seen_from_the_moment():
     ahead, valid = expert_ahead(times, poses, 6.0, np.array([1.0, 3.0, 5.0]))
     np.testing.assert_allclose(ahead[:2, :2], [[0.0, -1.0], [0.0, -3.0]], atol=1e-9)
     assert valid.tolist() == [1, 1, 0]
+
+
+def test_the_shipped_model_is_whole_and_small():
+    from lifelong_nav.core.share import share_folder
+    from lifelong_nav.trajectory.generator.network import SELECTION, heads_for
+
+    folder = share_folder("models") / "trajectories"
+    network = TrajectoryNetwork.load(folder)
+    assert network.ready, network.note
+    found = network.propose(situation(2))
+    assert found, network.note
+    assert network.chances.sum() <= 1.0 + 1e-6
+    assert np.isfinite([c.trajectory.poses for c in found]).all()
+    assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 8 << 20
+    for scene in ("eth", "zara01", "students03"):
+        without = heads_for(folder, scene)
+        assert without is not None
+        other = TrajectoryNetwork.load(folder, without)
+        assert not other.note
+        assert (other.heads.params["out.w"] != network.heads.params["out.w"]).any()
+    assert heads_for(folder, "") is None
+    selection = SelectionNetwork.load(folder / SELECTION)
+    assert selection.space == network.trunk.space
+    ways = np.stack([c.trajectory.poses for c in found])
+    assert np.isfinite(selection.score(np.ones(384) / 20, ways)).all()
+
+
+def test_the_shipped_model_can_go_on_learning(tmp_path):
+    from lifelong_nav.core.share import share_folder
+    from lifelong_nav.trajectory.lifelong.updater import TrajectoryUpdater
+
+    learner, trouble = TrajectoryUpdater.open(tmp_path, share_folder("models") / "trajectories")
+    assert trouble == []
+    assert len(learner._replay) >= 100
+    assert len(learner._held) >= 50
+    assert learner.state()["generation"] == 1
