@@ -51,7 +51,7 @@ class TrainConfig:
     workers: int = param(2, "", 1, 256, "Processes that drive.")
     only_made: bool = param(False, doc="Take the cases there are; drive none.")
     head_epochs: int = param(8, "", 1, 1000, "Passes of the heads over simulation and real scenes.")
-    selection_epochs: int = param(30, "", 1, 1000, "Passes of the learned selection.")
+    selection_epochs: int = param(8, "", 1, 1000, "Passes of the learned selection.")
     replay: int = param(400, "", 10, 100_000, "Moments that ship for replay, and half as many to judge by.")
 
 

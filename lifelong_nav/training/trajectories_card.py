@@ -65,12 +65,21 @@ Left out at run time, all held-out moments:
 {_pick("with captions", told)}
 {_pick("trained without captions", mute)}
 
+{_verdict(told, mute)} Its number of passes was chosen on this layout.
+
 ## Limits
 * It proposes and does not decide: rules and search stand beside it, costs choose, a gate has the last word.
 * Distances to the best of several proposals fall with their number; compare the columns with that in mind.
 * Trained for a disc of about .27 m at .45 to 1.1 m/s (heads: also at walking speed).
 * Real recordings have no walls and no scan; how it does among real people and walls at once is not measured.
 """
+
+
+def _verdict(told: list[dict[str, float]], mute: list[dict[str, float]]) -> str:
+    gain = float(np.mean([s["ade"] for s in mute]) - np.mean([s["ade"] for s in told]))
+    if gain > 0.02:
+        return f"Hearing the caption brings what is picked {gain:.3f} m nearer."
+    return "On this much data hearing the caption brings nothing: what it has learned is the shape of ways."
 
 
 def _of(runs: Sequence[dict[str, Any]], *path: str) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from lifelong_nav.trajectory.generator.selection_network import (
 )
 
 Tensor = Any
-KEEP = 0.1  # chance that a caption is silenced: without one the way alone must do
+SILENT = 0.3  # chance that a caption is silenced: without one the way alone must do
 
 
 def fit_selection(
@@ -51,7 +51,7 @@ def fit_selection(
             group["lr"] = 2e-3 * (0.5 + 0.5 * float(np.cos(np.pi * step / steps)))
         rows = torch.from_numpy(rng.integers(len(moments), size=32))
         heard = caption[rows] * float(captions)
-        heard = heard * (torch.from_numpy(rng.random((32, 1)) >= KEEP).float())
+        heard = heard * (torch.from_numpy(rng.random((32, 1)) >= SILENT).float())
         loss = functional.cross_entropy(scores(weights, heard, points[rows]), target[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
