@@ -132,7 +132,7 @@ def known(
         config: parameters.
         spread: uncertainty of every position [m].
     """
-    here = np.isfinite(xy).all(axis=-1)
+    here = np.asarray(np.isfinite(xy).all(axis=-1))
     first = np.array([row[np.argmax(ok)] for row, ok in zip(xy, here, strict=True)]).reshape(-1, 2)
     rows = np.arange(len(xy))
     ones = np.ones(len(xy))
@@ -147,7 +147,7 @@ def from_rows(
     """A `Presence` of rows as documented there; positions that are not finite are put far away."""
     c = config
     velocity = np.zeros_like(xy) if velocity is None else velocity
-    lost = ~np.isfinite(xy).all(axis=-1)
+    lost = np.asarray(~np.isfinite(xy).all(axis=-1))
     xy = np.where(lost[..., None], _FAR, xy)
     velocity = np.where(np.isfinite(velocity), velocity, 0.0)
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
@@ -269,7 +269,8 @@ def linked(xy: FloatArray, groups: NDArray[np.integer], farthest: float) -> list
     for group in np.unique(groups[groups >= 0]):
         left = list(np.flatnonzero((groups == group) & np.isfinite(xy).all(axis=-1)))
         while left:
-            cluster, fresh = [left.pop()], True
+            cluster = [left.pop()]
+            fresh = cluster
             while fresh:
                 fresh = [i for i in left if np.linalg.norm(xy[cluster] - xy[i], axis=-1).min() <= farthest]
                 left = [i for i in left if i not in fresh]
@@ -284,7 +285,7 @@ def _offsets(points: FloatArray, people: Presence) -> tuple[NDArray[np.float32],
     points = np.asarray(points, np.float32)
     dx = points[None, ..., 0] - _rows(people.xy[..., 0], points.ndim)
     dy = points[None, ..., 1] - _rows(people.xy[..., 1], points.ndim)
-    return dx, dy
+    return np.asarray(dx, np.float32), np.asarray(dy, np.float32)
 
 
 def _rows(values: FloatArray, dims: int) -> FloatArray:
