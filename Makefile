@@ -2,7 +2,7 @@
 VENV    ?= .venv
 PYTHON  ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3.10 python3 2>/dev/null))
 BIN     := $(VENV)/bin
-EXTRAS  ?= ros,sim,vision,learn,viz,orca,dev
+EXTRAS  ?= ros,sim,vision,learn,viz,orca,baselines,dev
 STAMP   := $(VENV)/.setup-done
 MESSAGES := $(VENV)/.interfaces-done
 MESSAGE_SOURCES := $(shell find interfaces -type f -not -name '*.md')

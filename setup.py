@@ -88,9 +88,10 @@ setup(
         "vision": ["onnxruntime>=1.17", "tokenizers>=0.19", "httpx>=0.27"],
         "learn": [
             "torch>=2.6", "torchvision>=0.21", "open-clip-torch>=3.2", "timm>=1.0.15", "onnx>=1.17",
-            "onnxscript>=0.3",
+            "onnxscript>=0.3", "lightgbm>=4.5",
         ],
         "orca": ["pyrvo>=0.4.3"],
+        "baselines": ["navground>=0.7"],
         "dev": [
             "ruff", "mypy", "import-linter", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
             "mcap-ros2-support", "selenium", "mutmut", "scikit-image",

@@ -84,5 +84,5 @@ def test_only_the_training_half_is_learned_from(monkeypatch):
     s = suite.suite()
     assert set(asked) == set(s.families(suite.TRAIN))
     assert set(layouts) <= set(s.layouts_of(suite.TRAIN))
-    assert config.progress == 1.0
+    assert config.progress == TermsConfig().progress
     assert fit.lessons == len(asked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import operator
 import platform
 import time
@@ -41,6 +42,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "perception": (
         "lifelong_nav.evaluation.perception_bench",
         "Social context: retrieval, lifelong learning, cost; people from camera and lidar.",
+    ),
+    "cycle": (
+        "lifelong_nav.evaluation.cycle_bench",
+        "Choice and control together, while a learner runs beside them.",
     ),
     "stack": ("lifelong_nav.evaluation.stack_bench", "The whole stack in lockstep: speed and driving."),
 }
@@ -104,7 +109,7 @@ class BenchResult:
             "quick": quick,
             "wall_seconds": round(seconds, 1),
             "python": platform.python_version(),
-            "targets": [{**asdict(t), "holds": t.holds} for t in self.targets],
+            "targets": [_finite({**asdict(t), "holds": t.holds}) for t in self.targets],
             "tables": [
                 {"title": title, "header": list(header), "rows": [[_plain(c) for c in r] for r in rows]}
                 for title, header, rows in self.tables
@@ -134,7 +139,14 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+    return _finite(value.item() if hasattr(value, "item") else value)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what no JSON number can say: a figure that has no meaning here."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -25,7 +25,7 @@ from lifelong_nav.trajectory.search_costs import SearchConfig
 
 __all__ = ["SEARCH", "STEP", "ExpertRun", "Task", "expert", "replay", "task"]
 
-SEARCH = SearchConfig(period=0.4, near=24.0, near_gap=0.40)
+SEARCH = SearchConfig(period=0.4, late=0.06, lateral=0.25, space=8.0, near=24.0, near_gap=0.40, group=8.0)
 """Weights of the expert's search."""
 _SPREAD = 0.1  # m; futures are known, but people react to what the body does differently
 _PSV = 0.25

@@ -130,10 +130,12 @@ def _learned(
     heads: Path | None,
 ) -> dict[str, Generator]:
     """The trajectory network, without this scene's share where such weights ship."""
-    from lifelong_nav.trajectory.generator.network import NetworkConfig, TrajectoryNetwork
+    from lifelong_nav.trajectory.generator.network import NetworkConfig, TrajectoryNetwork, heads_for
 
     config = NetworkConfig(context=parts.image, lidar=parts.lidar)
-    network = TrajectoryNetwork.load(models / "trajectories", heads if parts.lifelong else None, config)
+    folder = models / "trajectories"
+    heads = heads_for(folder, scene) if scene else heads if parts.lifelong else None
+    network = TrajectoryNetwork.load(folder, heads, config)
     if not network.ready:
         return {}
 
