@@ -8,15 +8,19 @@ from nav_msgs.msg import Path as PathMsg
 from rclpy.parameter import Parameter
 from ros_support import Bench
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
 from tf2_msgs.msg import TFMessage
 
 from lifelong_nav.core.config import build
+from lifelong_nav.core.share import share_folder
 from lifelong_nav.core.types import LaserScan, Odometry, People, Pose2, TrackedPerson, Twist2
 from lifelong_nav.nodes import convert, convert_trajectory
 from lifelong_nav.nodes.parts import part
 from lifelong_nav.nodes.ros_clock import to_stamp
 from lifelong_nav.nodes.tf import stamped
 from lifelong_nav.nodes.trajectory import PARTS, TrajectoryConfig, TrajectoryNode, ahead_of
+from lifelong_nav.nodes.trajectory_learner import TrajectoryLearnerNode
+from lifelong_nav.trajectory.lifelong.updater import TrajectoryUpdater
 from lifelong_nav.trajectory.prediction.flow_map import FlowMap
 
 pytestmark = pytest.mark.ros
@@ -138,3 +142,34 @@ def test_the_route_ahead_begins_beside_the_robot():
     route = np.array([(0.0, 0.0), (2.0, 0.0), (2.0, 3.0)])
     np.testing.assert_allclose(ahead_of(route, Pose2(1.0, 0.2)), [(1.0, 0.0), (2.0, 0.0), (2.0, 3.0)])
     np.testing.assert_allclose(ahead_of(route, Pose2(2.1, 5.0)), [(2.0, 3.0), (2.0, 3.0)])
+
+
+def test_what_a_person_shows_is_noted_and_survives(ros, tmp_path):
+    """Ten seconds of teleoperation become moments on disk; what is driven without being shown does not."""
+    pytest.importorskip("torch")
+    given = {"use_sim_time": True, "state_dir": str(tmp_path)}
+    node = TrajectoryLearnerNode(parameter_overrides=[Parameter(k, value=v) for k, v in given.items()])
+    with Bench(node, sim_time=True) as bench:
+        states = bench.hear("trajectory_learner")
+        bench.activate()
+        loop = Loop(bench)
+        start = loop.time
+
+        def drive():
+            loop.pose = Pose2(0.5 * (loop.time - start), 0.0, 0.0)
+            return False
+
+        loop.run(4.0, drive)
+        assert not node._updater.recorder.active, "nobody said that this is a demonstration"
+        bench.say("demonstrating", Bool(data=True))
+        loop.run(16.0, drive)
+        bench.say("demonstrating", Bool(data=False))
+        loop.run(2.0, drive)
+        assert bench.spin(lambda: bool(states) and states[-1].samples > 0, timeout=10.0)
+        assert states[-1].learner == "trajectories"
+        assert states[-1].generation == node._updater.generation
+        kept = states[-1].samples
+        assert node.health()[0] == 0, node.health()
+    again, trouble = TrajectoryUpdater.open(tmp_path, share_folder("models") / "trajectories")
+    assert not trouble
+    assert len(again.store) >= kept
