@@ -156,8 +156,9 @@ def test_costs_are_expectations_over_modes():
     for part, weight in (((-1, 0), 0.7), ((0, 1), 0.3)):
         alone = forecast(None, np.zeros(2), 0.0, times, 3.0, c, modes(part, weights=(1.0,)))
         rows = both.weights == np.float32(weight)
+        fields = ("xy", "axes", "spaces", "spread", "radii", "velocity")
         mine = replace(
-            both, **{f: getattr(both, f)[rows] for f in ("xy", "axes", "spaces", "spread", "radii", "velocity")},
+            both, **{f: getattr(both, f)[rows] for f in fields},
             weights=np.ones(1, np.float32), owners=np.zeros(1, int),
         )  # fmt: skip
         if len(alone.radii):
