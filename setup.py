@@ -83,7 +83,7 @@ setup(
     ],
     extras_require={
         "ros": ROS_WHEELS,
-        "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "Jinja2>=3.1", "Pillow>=10"],
+        "sim": ["pybullet>=3.2.7", "moderngl>=5.12", "Jinja2>=3.1", "Pillow>=10", "matplotlib>=3.8"],
         "viz": ["rerun-sdk==0.41.*; python_version >= '3.11'"],
         "vision": ["onnxruntime>=1.17", "tokenizers>=0.19", "httpx>=0.27"],
         "learn": [
