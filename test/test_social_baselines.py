@@ -5,8 +5,9 @@ import pytest
 
 from lifelong_nav.core.errors import DependencyError
 from lifelong_nav.core.types import People, Pose2, TrackedPerson, Twist2
-from lifelong_nav.evaluation.social.baselines.route import clearance, resampled
+from lifelong_nav.evaluation.social.baselines.route import resampled
 from lifelong_nav.evaluation.social.planner import BODY, PERIOD, Observation, make_planner
+from lifelong_nav.sim.crowd.forces import segment_distance
 
 NAMES = ("goal_only", "social_force", "orca", "dwa", "nav2_mppi", "hl", "ga3c_cadrl")
 EVADING = NAMES[1:]
@@ -43,7 +44,7 @@ def drive(name, route, walls=ROOM, people=(), seed=0, most=40.0, yaw=0.0):
         path.append(pose.xy)
         gap = np.linalg.norm(crowd.positions() - pose.xy, axis=1) - crowd.radii() - BODY.radius
         person.append(gap.min() if len(gap) else np.inf)
-        wall.append(clearance(pose.xy[None], walls)[0] - BODY.radius)
+        wall.append(segment_distance(pose.xy[None], walls)[0] - BODY.radius)
         if np.hypot(*(pose.xy - route[-1])) < 0.3:
             return np.array(path), np.array(person), np.array(wall), True
     return np.array(path), np.array(person), np.array(wall), False

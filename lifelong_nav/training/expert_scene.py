@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.types import FloatArray, Pose2
-from lifelong_nav.sim.crowd.forces import segment_offsets
+from lifelong_nav.sim.crowd.forces import segment_distance
 from lifelong_nav.trajectory import lattice
 from lifelong_nav.trajectory.band import smooth
 from lifelong_nav.trajectory.cost_grid import CostGrid
@@ -68,11 +68,7 @@ def floor(
     width, height = np.ceil((high - low) / cell).astype(int) + 1
     span = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
     points = low + span * cell
-    nearest = np.full(height * width, 25.0)
-    for part in np.array_split(walls, max(1, len(walls) // 8)) if len(walls) else ():
-        dx, dy = segment_offsets(points.reshape(-1, 2), part)
-        np.minimum(nearest, (dx * dx + dy * dy).min(axis=1), out=nearest)
-    distance = np.sqrt(nearest).reshape(height, width).astype(np.float32)
+    distance = segment_distance(points.reshape(-1, 2), walls, 5.0).reshape(height, width).astype(np.float32)
     corner = low - 0.5 * cell
     field = DistanceField(distance, cell, (float(corner[0]), float(corner[1])), 5.0)
     blocked = distance < radius

@@ -21,7 +21,7 @@ from lifelong_nav.core.config import override
 from lifelong_nav.core.distance import DistanceField
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.sim import suite
-from lifelong_nav.sim.crowd.forces import segment_offsets
+from lifelong_nav.sim.crowd.forces import segment_distance
 from lifelong_nav.sim.flat import FlatSensed
 from lifelong_nav.training.trajectory_expert import ExpertRun, Task, expert, replay, task
 from lifelong_nav.trajectory.candidates import propose
@@ -270,11 +270,7 @@ def field_of(walls: FloatArray, path: FloatArray) -> DistanceField:
     width, height = np.ceil((high - low) / _CELL).astype(int)
     x, y = np.meshgrid(low[0] + (np.arange(width) + 0.5) * _CELL, low[1] + (np.arange(height) + 0.5) * _CELL)
     cells = np.stack([x.ravel(), y.ravel()], axis=-1)
-    nearest = np.full(len(cells), 9.0)
-    for part in np.array_split(walls, max(1, len(walls) // 8)) if len(walls) else ():
-        dx, dy = segment_offsets(cells, part)
-        np.minimum(nearest, (dx * dx + dy * dy).min(axis=1), out=nearest)
-    distance_m = np.sqrt(nearest).reshape(height, width).astype(np.float32)
+    distance_m = segment_distance(cells, walls, 3.0).reshape(height, width).astype(np.float32)
     return DistanceField(distance_m, _CELL, (float(low[0]), float(low[1])), 3.0)
 
 

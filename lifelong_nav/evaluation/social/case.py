@@ -10,7 +10,7 @@ import numpy as np
 
 from lifelong_nav.core.types import FloatArray, Pose2
 from lifelong_nav.sim import suite
-from lifelong_nav.sim.crowd.forces import segment_offsets
+from lifelong_nav.sim.crowd.forces import segment_distance
 from lifelong_nav.sim.flat import Body
 from lifelong_nav.sim.scenario import Company, Scenario
 from lifelong_nav.sim.scenario_build import Run
@@ -117,11 +117,7 @@ def _grid(walls: bytes, radius: float) -> CostGrid:
     width, height = np.ceil((high - low) / _CELL).astype(int)
     x, y = np.meshgrid(low[0] + (np.arange(width) + 0.5) * _CELL, low[1] + (np.arange(height) + 0.5) * _CELL)
     points = np.stack([x.ravel(), y.ravel()], axis=-1)
-    nearest = np.full(len(points), np.inf)
-    for part in np.array_split(rows, max(1, len(rows) // 8)):
-        dx, dy = segment_offsets(points, part)
-        np.minimum(nearest, (dx * dx + dy * dy).min(axis=1), out=nearest)
-    distance = np.sqrt(nearest).reshape(height, width).astype(np.float32)
+    distance = segment_distance(points, rows).reshape(height, width).astype(np.float32)
     config = InflationConfig(robot_radius=radius)
     return CostGrid(inflate(distance, None, config), distance, _CELL, (float(low[0]), float(low[1])), "map")
 

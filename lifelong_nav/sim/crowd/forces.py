@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lifelong_nav.core.types import FloatArray
 
 _EPS = 1e-9
+_PAIRS = 200_000
 
 
 def segment_offsets(points: FloatArray, segments: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -32,6 +33,16 @@ def segment_offsets(points: FloatArray, segments: FloatArray) -> tuple[FloatArra
     along = (px * ux + py * uy) / np.maximum(length2, _EPS)
     np.clip(along, 0.0, 1.0, out=along)
     return px - along * ux, py - along * uy
+
+
+def segment_distance(points: FloatArray, segments: FloatArray, beyond: float = np.inf) -> FloatArray:
+    """(N,) distance of points (N, 2) to the nearest segment (M, 4) [m], at most `beyond`."""
+    nearest = np.full(len(points), beyond)
+    parts = min(len(segments), 1 + len(points) * len(segments) // _PAIRS)  # all at once would fill the memory
+    for part in np.array_split(segments, parts) if len(segments) else ():
+        dx, dy = segment_offsets(points, part)
+        np.minimum(nearest, np.sqrt((dx * dx + dy * dy).min(axis=1)), out=nearest)
+    return nearest
 
 
 def lines_of_sight(a: FloatArray, b: FloatArray, segments: FloatArray) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifelong_nav.core.types import FloatArray, Pose2, Twist2
-from lifelong_nav.sim.crowd.forces import segment_offsets
+from lifelong_nav.sim.crowd.forces import segment_distance
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,7 @@ class Body:
 
 def wall_gap(xy: FloatArray, walls: FloatArray, radius: float) -> float:
     """Free distance [m] of a disc at xy (2,) from segments (M, 4); inf without any."""
-    if len(walls) == 0:
-        return float("inf")
-    dx, dy = segment_offsets(xy[None], walls)
-    return float(np.sqrt((dx * dx + dy * dy).min())) - radius
+    return float(segment_distance(xy[None], walls)[0]) - radius
 
 
 def kept_off(before: Pose2, after: Pose2, walls: FloatArray, radius: float) -> tuple[Pose2, bool]:

@@ -81,13 +81,6 @@ class TrajectoryNetwork:
         """Are there weights?"""
         return self.trunk is not None and self.heads is not None
 
-    def adopt(self, heads: Heads) -> bool:
-        """Use other heads from now on, if they fit the trunk."""
-        if self.trunk is None or heads.trunk != self.trunk.version:
-            return False
-        self.heads = heads
-        return True
-
     def seen(self, situation: Situation) -> Features:
         """What the network is shown of a situation: `features` less what is switched off."""
         found = features(situation, self.trunk.space if self.trunk is not None else None)

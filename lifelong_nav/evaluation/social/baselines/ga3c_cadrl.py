@@ -9,10 +9,10 @@ from lifelong_nav.core.types import FloatArray, Twist2
 from lifelong_nav.evaluation.social.baselines.ga3c_network import ACTIONS, Ga3cNetwork
 from lifelong_nav.evaluation.social.baselines.route import (
     RouteFollower,
-    clearance,
     walls_within,
 )
 from lifelong_nav.evaluation.social.planner import BODY, Observation
+from lifelong_nav.sim.crowd.forces import segment_distance
 
 
 class Ga3cCadrlPlanner(RouteFollower):
@@ -66,8 +66,8 @@ class Ga3cCadrlPlanner(RouteFollower):
         x = pose.x + np.cumsum(fast * np.cos(yaw), axis=1) * step
         y = pose.y + np.cumsum(fast * np.sin(yaw), axis=1) * step
         points = np.stack([x, y], axis=-1)
-        gap = clearance(points.reshape(-1, 2), walls).reshape(x.shape).min(axis=1)
-        room = min(radius + self.wall_margin, float(clearance(pose.xy[None], walls)[0]) - 1e-6)
+        gap = segment_distance(points.reshape(-1, 2), walls).reshape(x.shape).min(axis=1)
+        room = min(radius + self.wall_margin, float(segment_distance(pose.xy[None], walls)[0]) - 1e-6)
         return np.asarray((gap >= room) | (ACTIONS[:, 0] == 0.0))
 
 

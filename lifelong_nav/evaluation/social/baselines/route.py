@@ -7,7 +7,7 @@ import numpy as np
 from lifelong_nav.core.geometry import angle_difference
 from lifelong_nav.core.types import FloatArray, Pose2, Twist2
 from lifelong_nav.evaluation.social.planner import BODY, Observation
-from lifelong_nav.sim.crowd.forces import segment_offsets
+from lifelong_nav.sim.crowd.forces import segment_distance, segment_offsets
 
 
 def resampled(route: FloatArray, spacing: float) -> FloatArray:
@@ -19,14 +19,6 @@ def resampled(route: FloatArray, spacing: float) -> FloatArray:
         return route[-1:]
     at = np.append(np.arange(0.0, along[-1] - 1e-9, spacing), along[-1])
     return np.stack([np.interp(at, along, route[:, 0]), np.interp(at, along, route[:, 1])], axis=-1)
-
-
-def clearance(points: FloatArray, walls: FloatArray) -> FloatArray:
-    """(N,) distance of points (N, 2) to the nearest of walls (M, 4) [m]; inf where there are none."""
-    if len(walls) == 0:
-        return np.full(len(points), np.inf)
-    dx, dy = segment_offsets(points, walls)
-    return np.asarray(np.sqrt((dx * dx + dy * dy).min(axis=1)))
 
 
 def walls_within(walls: FloatArray, xy: FloatArray, reach: float) -> FloatArray:
@@ -63,11 +55,11 @@ class Carrot:
         walls = walls_within(walls, position, self.reach + 1.0)
         if len(walls) == 0:
             return points[last]
-        room = min(radius + self.margin, float(clearance(position[None], walls)[0]) - 1e-6)
+        room = min(radius + self.margin, float(segment_distance(position[None], walls)[0]) - 1e-6)
         for k in range(last, self._at + 2, -2):
             steps = max(2, int(np.hypot(*(points[k] - position)) / 0.1))
             line = position + np.linspace(0.0, 1.0, steps + 1)[1:, None] * (points[k] - position)
-            if clearance(line, walls).min() >= room:
+            if segment_distance(line, walls).min() >= room:
                 return points[k]
         return points[min(self._at + 3, len(points) - 1)]
 
